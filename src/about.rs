@@ -1,0 +1,122 @@
+//! `--about`: the settings and capabilities, from `schemas/config.json`.
+
+use std::fmt::Write;
+
+use clap::ValueEnum;
+use serde_json::{Map, Value, json};
+
+use crate::config;
+use crate::streams::STREAMS;
+
+const NAME: &str = env!("CARGO_PKG_NAME");
+const DESCRIPTION: &str = env!("CARGO_PKG_DESCRIPTION");
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What this tap can do, in Meltano's words.
+const CAPABILITIES: [&str; 7] = [
+    "catalog",
+    "properties",
+    "discover",
+    "state",
+    "about",
+    "test",
+    "activate-version",
+];
+
+/// How the description is printed.
+#[derive(Clone, Copy, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+    Markdown,
+}
+
+/// The description of this program, ending with a line end.
+pub fn describe(format: Format) -> String {
+    let schema = config::schema();
+    match format {
+        Format::Json => {
+            let about = json!({
+                "name": NAME,
+                "description": DESCRIPTION,
+                "version": VERSION,
+                "capabilities": CAPABILITIES,
+                "streams": stream_names(),
+                "settings": schema,
+            });
+            format!("{about:#}\n")
+        }
+        Format::Text => text(&schema),
+        Format::Markdown => markdown(&schema),
+    }
+}
+
+fn stream_names() -> Vec<&'static str> {
+    STREAMS.iter().map(|stream| stream.name).collect()
+}
+
+fn settings(schema: &Value) -> &Map<String, Value> {
+    schema["properties"]
+        .as_object()
+        .expect("the schema is part of the program")
+}
+
+fn is_required(schema: &Value, name: &str) -> bool {
+    let required = schema["required"].as_array();
+    required.is_some_and(|required| required.iter().any(|item| item == name))
+}
+
+/// The default as it is written in a config file; `required` where it has to
+/// be written there.
+fn default(schema: &Value, name: &str, setting: &Value) -> String {
+    match setting.get("default") {
+        Some(default) => default.to_string(),
+        None if is_required(schema, name) => "required".into(),
+        None => String::new(),
+    }
+}
+
+fn text(schema: &Value) -> String {
+    let mut out = format!(
+        "{NAME} {VERSION}\n{DESCRIPTION}\n\nCapabilities: {}\nStreams: {}\n\nSettings:\n",
+        CAPABILITIES.join(", "),
+        stream_names().join(", ")
+    );
+    for (name, setting) in settings(schema) {
+        let default = default(schema, name, setting);
+        let default = if default.is_empty() {
+            String::new()
+        } else {
+            format!(" [{default}]")
+        };
+        let (kind, description) = (word(&setting["type"]), word(&setting["description"]));
+        // Writing to a String can't fail.
+        let _ = writeln!(out, "  {name} ({kind}){default}\n      {description}");
+    }
+    out
+}
+
+fn markdown(schema: &Value) -> String {
+    let mut out =
+        format!("# `{NAME}`\n\n{DESCRIPTION}\n\nVersion {VERSION}\n\n## Capabilities\n\n");
+    for capability in CAPABILITIES {
+        let _ = writeln!(out, "- `{capability}`");
+    }
+    out.push_str("\n## Streams\n\n");
+    for name in stream_names() {
+        let _ = writeln!(out, "- `{name}`");
+    }
+    out.push_str(
+        "\n## Settings\n\n| Setting | Type | Default | Description |\n|---|---|---|---|\n",
+    );
+    for (name, setting) in settings(schema) {
+        let default = default(schema, name, setting);
+        let (kind, description) = (word(&setting["type"]), word(&setting["description"]));
+        let _ = writeln!(out, "| `{name}` | {kind} | {default} | {description} |");
+    }
+    out
+}
+
+fn word(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

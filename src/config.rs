@@ -1,0 +1,286 @@
+//! The settings: read from files and the environment, checked against
+//! `schemas/config.json`, which is their one source.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::path::Path;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::freshchat::Address;
+use crate::secret::Secret;
+use crate::timestamp;
+
+/// The JSON Schema of the config file.
+pub const SCHEMA: &str = include_str!("../schemas/config.json");
+
+/// The word that stands for the environment in place of a config file.
+const ENVIRONMENT: &str = "ENV";
+
+/// What a setting's environment variable begins with.
+const PREFIX: &str = "TAP_FRESHCHAT_";
+
+/// The `User-Agent` header unless the setting says otherwise.
+const USER_AGENT: &str = concat!("tap-freshchat/", env!("CARGO_PKG_VERSION"));
+
+/// A config that was checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Base address, from `api_url` or `domain`.
+    pub address: Address,
+    /// Every other setting.
+    pub settings: Settings,
+}
+
+/// The settings, by their names in `schemas/config.json`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Settings {
+    domain: Option<String>,
+    api_url: Option<String>,
+    pub api_token: Secret,
+    #[serde(deserialize_with = "time")]
+    pub start_date: DateTime<Utc>,
+    #[serde(default, deserialize_with = "optional_time")]
+    pub end_date: Option<DateTime<Utc>>,
+    pub page_size: u32,
+    pub concurrency: usize,
+    #[serde(rename = "request_timeout_seconds", deserialize_with = "seconds")]
+    pub request_timeout: Duration,
+    pub max_retries: u32,
+    #[serde(rename = "retry_base_seconds", deserialize_with = "seconds")]
+    pub retry_base: Duration,
+    #[serde(rename = "retry_max_seconds", deserialize_with = "seconds")]
+    pub retry_max: Duration,
+    pub rate_limit_reserve_percent: f64,
+    #[serde(rename = "lookback_seconds", deserialize_with = "seconds")]
+    pub lookback: Duration,
+    pub emit_activate_version_messages: bool,
+    #[serde(default = "default_user_agent")]
+    pub user_agent: String,
+}
+
+/// Reads the sources in their order; later ones win, and the environment wins
+/// over files wherever it stands.
+///
+/// # Errors
+/// [`Error::File`], [`Error::Shape`] and [`Error::Setting`], which name the
+/// file and the setting.
+pub fn load(sources: &[OsString]) -> Result<Config> {
+    let schema = schema();
+    let mut merged = Merged::default();
+    let (environment, files): (Vec<_>, Vec<_>) =
+        sources.iter().partition(|source| *source == ENVIRONMENT);
+    for file in files {
+        merged.read_file(Path::new(file), &schema)?;
+    }
+    if !environment.is_empty() {
+        merged.read_environment(&schema)?;
+    }
+    merged.check(&schema)
+}
+
+/// `schemas/config.json`, parsed.
+pub fn schema() -> Value {
+    serde_json::from_str(SCHEMA).expect("the schema is part of the program")
+}
+
+fn properties(schema: &Value) -> &Map<String, Value> {
+    schema["properties"]
+        .as_object()
+        .expect("the schema is part of the program")
+}
+
+fn default_user_agent() -> String {
+    USER_AGENT.to_owned()
+}
+
+/// The values read so far, and where each came from.
+#[derive(Default)]
+struct Merged {
+    values: Map<String, Value>,
+    origins: HashMap<String, String>,
+    sources: Vec<String>,
+}
+
+impl Merged {
+    fn read_file(&mut self, path: &Path, schema: &Value) -> Result<()> {
+        let values: Value = crate::files::read_json("config", path)?;
+        let origin = path.display().to_string();
+        // Said here, and not by the parser, whose message would show the value.
+        let Value::Object(values) = values else {
+            return Err(Error::Shape {
+                what: "config",
+                path: path.to_owned(),
+                field: String::new(),
+                problem: "is no JSON object".into(),
+            });
+        };
+        for (name, value) in values {
+            if !properties(schema).contains_key(&name) {
+                log::warn!("config {origin}: `{name}` is no setting of this tap; it is ignored");
+                continue;
+            }
+            self.set(name, value, origin.clone());
+        }
+        self.sources.push(origin);
+        Ok(())
+    }
+
+    fn read_environment(&mut self, schema: &Value) -> Result<()> {
+        for (name, property) in properties(schema) {
+            let variable = format!("{PREFIX}{}", name.to_uppercase());
+            let text = match std::env::var(&variable) {
+                Ok(text) if text.is_empty() => continue,
+                Ok(text) => text,
+                Err(std::env::VarError::NotPresent) => continue,
+                Err(std::env::VarError::NotUnicode(_)) => {
+                    return Err(setting(&variable, name, "is no UTF-8 text"));
+                }
+            };
+            let value = cast(text, property)
+                .map_err(|expected| setting(&variable, name, format!("is no {expected}")))?;
+            self.set(name.clone(), value, variable);
+        }
+        self.sources.push(ENVIRONMENT.to_owned());
+        Ok(())
+    }
+
+    fn set(&mut self, name: String, value: Value, origin: String) {
+        self.origins.insert(name.clone(), origin);
+        self.values.insert(name, value);
+    }
+
+    /// Where a setting came from, or where it could have come from.
+    fn origin(&self, name: &str) -> String {
+        match self.origins.get(name) {
+            Some(origin) => origin.clone(),
+            None if self.sources.is_empty() => {
+                "(none given: use --config FILE or --config ENV)".into()
+            }
+            None => self.sources.join(", "),
+        }
+    }
+
+    fn check(mut self, schema: &Value) -> Result<Config> {
+        // A null is what a template without a value leaves: as if not set.
+        self.values.retain(|_, value| !value.is_null());
+        self.validate(schema)?;
+        for (name, property) in properties(schema) {
+            if let (false, Some(default)) =
+                (self.values.contains_key(name), property.get("default"))
+            {
+                self.values.insert(name.clone(), default.clone());
+            }
+        }
+        let values = Value::Object(std::mem::take(&mut self.values));
+        let settings: Settings = serde_path_to_error::deserialize(values).map_err(|error| {
+            let name = error.path().to_string();
+            setting(&self.origin(&name), &name, error.into_inner())
+        })?;
+        let address = self.address(&settings)?;
+        if settings
+            .end_date
+            .is_some_and(|end| end < settings.start_date)
+        {
+            return Err(setting(
+                &self.origin("end_date"),
+                "end_date",
+                "is before `start_date`",
+            ));
+        }
+        Ok(Config { address, settings })
+    }
+
+    fn validate(&self, schema: &Value) -> Result<()> {
+        let validator =
+            jsonschema::validator_for(schema).expect("the schema is part of the program");
+        let values = Value::Object(self.values.clone());
+        let Some(error) = validator.iter_errors(&values).next() else {
+            return Ok(());
+        };
+        if let jsonschema::error::ValidationErrorKind::Required { property } = error.kind() {
+            let name = property.as_str().unwrap_or_default();
+            return Err(setting(&self.origin(name), name, "is missing"));
+        }
+        let name = error.instance_path().to_string();
+        let name = name.trim_start_matches('/').to_owned();
+        // The masked text shows no value: it could be the token.
+        let problem =
+            if properties(schema)[name.split('/').next().unwrap_or_default()]["secret"] == true {
+                error.masked().to_string()
+            } else {
+                error.to_string()
+            };
+        Err(setting(
+            &self.origin(&name),
+            &name,
+            format!("is wrong: {problem}"),
+        ))
+    }
+
+    fn address(&self, settings: &Settings) -> Result<Address> {
+        match (&settings.api_url, &settings.domain) {
+            (Some(url), _) => Address::from_url(url)
+                .map_err(|problem| setting(&self.origin("api_url"), "api_url", problem)),
+            (None, Some(domain)) => Address::from_domain(domain)
+                .map_err(|problem| setting(&self.origin("domain"), "domain", problem)),
+            (None, None) => Err(setting(&self.origin("domain"), "domain", "is missing")),
+        }
+    }
+}
+
+fn setting(origin: &str, name: &str, problem: impl ToString) -> Error {
+    Error::Setting {
+        origin: origin.to_owned(),
+        setting: name.to_owned(),
+        problem: problem.to_string(),
+    }
+}
+
+/// The text of an environment variable as the setting's type, or the name of
+/// the type that it isn't.
+fn cast(text: String, property: &Value) -> std::result::Result<Value, &'static str> {
+    match property["type"].as_str().unwrap_or_default() {
+        "integer" => text
+            .parse::<i64>()
+            .map(Value::from)
+            .map_err(|_| "whole number"),
+        "number" => text.parse::<f64>().map(Value::from).map_err(|_| "number"),
+        "boolean" => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" => Ok(Value::Bool(true)),
+            "false" | "0" => Ok(Value::Bool(false)),
+            _ => Err("`true` or `false`"),
+        },
+        "array" => match serde_json::from_str(&text) {
+            Ok(Value::Array(items)) => Ok(Value::Array(items)),
+            _ => Err("JSON array"),
+        },
+        _ => Ok(Value::String(text)),
+    }
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Duration, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    Duration::try_from_secs_f64(number).map_err(de::Error::custom)
+}
+
+fn time<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<DateTime<Utc>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    timestamp::parse(&text).ok_or_else(|| {
+        de::Error::custom(format!(
+            "is wrong: \"{text}\" is no RFC 3339 timestamp and no date"
+        ))
+    })
+}
+
+fn optional_time<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Option<DateTime<Utc>>, D::Error> {
+    time(deserializer).map(Some)
+}

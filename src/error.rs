@@ -1,0 +1,241 @@
+//! The one error type, its wording, and the exit code of each error.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Everything that can end a stream or the run.
+#[derive(Debug)]
+pub enum Error {
+    /// The command line is wrong.
+    Usage(String),
+    /// A file that the command line names can't be read.
+    File {
+        what: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    /// A file is no JSON, or not of the shape that it should have.
+    Shape {
+        what: &'static str,
+        path: PathBuf,
+        field: String,
+        problem: String,
+    },
+    /// A setting is missing or has a value that it can't have.
+    Setting {
+        origin: String,
+        setting: String,
+        problem: String,
+    },
+    /// The catalog names a stream that this tap doesn't have.
+    UnknownStream { path: PathBuf, stream: String },
+    /// The selected stream is described, but its extraction isn't built.
+    NotExtracted { stream: String },
+    /// The API answered with a status that no retry mends.
+    Api(Box<ApiError>),
+    /// The API refused the token.
+    Unauthorized { host: String, trace: Option<String> },
+    /// The API sent the client elsewhere; the token doesn't go there.
+    Redirected { request: String, to: String },
+    /// The answer is no JSON: most often the host is no Freshchat account.
+    NotJson {
+        request: String,
+        host: String,
+        problem: String,
+    },
+    /// The answer is JSON, but not what the document says.
+    Unexpected { request: String, problem: String },
+    /// No answer came.
+    Transport { request: String, problem: String },
+    /// Writing to stdout failed.
+    Output(io::Error),
+    /// The reader of stdout went away.
+    StdoutClosed,
+    /// The consumer of a producer thread ended first; its error is the one to show.
+    Stopped,
+    /// Some streams failed; each was reported when it did.
+    StreamsFailed {
+        failed: Vec<String>,
+        selected: usize,
+    },
+    /// Every selected stream was refused.
+    NothingReadable { selected: usize },
+    /// `--test` found an endpoint that doesn't answer as it should.
+    TestFailed { failed: usize },
+}
+
+/// An answer of the API that is an error.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiError {
+    /// Method and path, such as `GET /v2/users`.
+    pub request: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The API's own code word, such as `WRONG_PAGE`, or empty.
+    pub code: String,
+    /// The API's own message, or the beginning of the body.
+    pub message: String,
+    /// The `X-Trace-ID` header, which Freshchat's support asks for.
+    pub trace: Option<String>,
+}
+
+/// The crate's result type.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// The process's exit code: 2 for what is found before any request, 1 for
+    /// a failed stream, 0 for a reader that went away.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Error::Usage(_)
+            | Error::File { .. }
+            | Error::Shape { .. }
+            | Error::Setting { .. }
+            | Error::UnknownStream { .. }
+            | Error::NotExtracted { .. } => 2,
+            Error::Api(_)
+            | Error::Unauthorized { .. }
+            | Error::Redirected { .. }
+            | Error::NotJson { .. }
+            | Error::Unexpected { .. }
+            | Error::Transport { .. }
+            | Error::Output(_)
+            | Error::Stopped
+            | Error::StreamsFailed { .. }
+            | Error::NothingReadable { .. }
+            | Error::TestFailed { .. } => 1,
+            Error::StdoutClosed => 0,
+        }
+    }
+
+    /// Whether no further stream can succeed after this error.
+    pub fn ends_run(&self) -> bool {
+        matches!(
+            self,
+            Error::Unauthorized { .. } | Error::Output(_) | Error::StdoutClosed
+        )
+    }
+
+    /// The status of an answer that is an error, if this is one.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Error::Api(error) => Some(error.status),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for Error {
+    /// The only plain I/O of the program is its stdout.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Error::StdoutClosed,
+            _ => Error::Output(error),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Usage(problem) => f.write_str(problem),
+            Error::File { what, path, source } => {
+                write!(f, "{what} {}: {source}", path.display())
+            }
+            Error::Shape {
+                what,
+                path,
+                field,
+                problem,
+            } => {
+                write!(f, "{what} {}: ", path.display())?;
+                match field.as_str() {
+                    "" | "." => f.write_str(problem),
+                    field => write!(f, "`{field}`: {problem}"),
+                }
+            }
+            Error::Setting {
+                origin,
+                setting,
+                problem,
+            } => write!(f, "config {origin}: `{setting}` {problem}"),
+            Error::UnknownStream { path, stream } => write!(
+                f,
+                "catalog {}: `{stream}` is no stream of this tap; --discover lists them",
+                path.display()
+            ),
+            Error::NotExtracted { stream } => write!(
+                f,
+                "stream `{stream}` is selected, but this version doesn't extract it yet; \
+                 deselect it in the catalog"
+            ),
+            Error::Api(error) => error.fmt(f),
+            Error::Unauthorized { host, trace } => {
+                write!(
+                    f,
+                    "{host} refused the token (401): `api_token` is wrong or expired; \
+                     make a new one in Freshchat under Admin > CONFIGURE > API Tokens"
+                )?;
+                write_trace(f, trace.as_deref())
+            }
+            Error::Redirected { request, to } => write!(
+                f,
+                "{request}: the host redirects to {to}, where the token is not sent; \
+                 set `domain` to the account's own host"
+            ),
+            Error::NotJson {
+                request,
+                host,
+                problem,
+            } => write!(
+                f,
+                "{request}: {host} answered with no JSON ({problem}); \
+                 is this the account's host? Check `domain`"
+            ),
+            Error::Unexpected { request, problem } => write!(f, "{request}: {problem}"),
+            Error::Transport { request, problem } => write!(f, "{request}: {problem}"),
+            Error::Output(source) => write!(f, "stdout: {source}"),
+            Error::StdoutClosed => f.write_str("stdout was closed"),
+            Error::Stopped => f.write_str("stopped"),
+            Error::StreamsFailed { failed, selected } => write!(
+                f,
+                "{} of {selected} streams failed: {}; the others are complete and the state is valid",
+                failed.len(),
+                failed.join(", ")
+            ),
+            Error::NothingReadable { selected } => write!(
+                f,
+                "none of the {selected} selected streams can be read with this token"
+            ),
+            Error::TestFailed { failed } => {
+                write!(
+                    f,
+                    "{failed} of the tested endpoints did not answer as they should"
+                )
+            }
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} answered {}", self.request, self.status)?;
+        if !self.code.is_empty() {
+            write!(f, " {}", self.code)?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        }
+        write_trace(f, self.trace.as_deref())
+    }
+}
+
+fn write_trace(f: &mut fmt::Formatter<'_>, trace: Option<&str>) -> fmt::Result {
+    match trace {
+        Some(trace) => write!(f, " (X-Trace-ID {trace})"),
+        None => Ok(()),
+    }
+}

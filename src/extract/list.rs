@@ -1,0 +1,174 @@
+//! Lists that are read whole: by page number, or in one answer.
+
+use super::overlap::overlap;
+use super::{Step, StreamRun};
+use crate::error::{Error, Result};
+use crate::freshchat::{Api, Get, Page};
+use crate::streams::ListSource;
+
+/// How often a list is read again that changes while it is read.
+const MOST_PASSES: usize = 3;
+
+/// A list of more pages than this repeats itself without end.
+const MOST_PAGES: u64 = 100_000;
+
+/// Reads the list and writes its records.
+pub fn extract(stream_run: &mut StreamRun, source: &ListSource) -> Result<()> {
+    let page_size = stream_run.run.settings.page_size;
+    let stream = stream_run.stream;
+    let run = stream_run.run;
+    let (api, mut sink) = stream_run.split();
+    let mut ids = Vec::new();
+    overlap(
+        |hand_over| {
+            read(api, source, stream.key[0], page_size, &mut |page| {
+                if source.parents {
+                    ids.extend(page.texts_of(stream.key[0]));
+                }
+                hand_over(Step::Page(page))
+            })
+        },
+        |step| sink.take(step),
+    )?;
+    if source.parents {
+        let mut parents = run
+            .parents
+            .lock()
+            .unwrap_or_else(|error| error.into_inner());
+        parents.insert(source.path, distinct(ids));
+    }
+    Ok(())
+}
+
+/// The ids of a list, read now unless a stream of this run has read it.
+pub fn parent_ids(stream_run: &StreamRun, source: &ListSource, key: &str) -> Result<Vec<String>> {
+    let known = stream_run
+        .run
+        .parents
+        .lock()
+        .unwrap_or_else(|error| error.into_inner());
+    if let Some(ids) = known.get(source.path) {
+        return Ok(ids.clone());
+    }
+    drop(known);
+    let mut ids = Vec::new();
+    let page_size = stream_run.run.settings.page_size;
+    read(&stream_run.api, source, key, page_size, &mut |page| {
+        ids.extend(page.texts_of(key));
+        Ok(())
+    })?;
+    Ok(distinct(ids))
+}
+
+/// Each id once, in the order of its first place: a list that was read again
+/// names most of them twice.
+fn distinct(ids: Vec<String>) -> Vec<String> {
+    let mut seen = std::collections::HashSet::new();
+    ids.into_iter()
+        .filter(|id| seen.insert(id.clone()))
+        .collect()
+}
+
+/// Hands over each page of the list. A list whose length changes between its
+/// first and its last page has moved records from one page to another: it is
+/// read again, since a record that is repeated does no harm, and one that is
+/// missed does.
+fn read(
+    api: &Api,
+    source: &ListSource,
+    key: &str,
+    page_size: u32,
+    each: &mut dyn FnMut(Page) -> Result<()>,
+) -> Result<()> {
+    if !source.paged {
+        let get = Get::new(source.path);
+        return each(api.get(&get, |body| Page::parse(body, source.shape))?);
+    }
+    for _ in 0..MOST_PASSES {
+        if read_pages(api, source, key, page_size, each)? {
+            return Ok(());
+        }
+        log::info!(
+            "{} changed while it was read; reading it again",
+            source.path
+        );
+    }
+    log::warn!(
+        "{} changed in each of {MOST_PASSES} readings; the next run may find records \
+         that this one missed",
+        source.path
+    );
+    Ok(())
+}
+
+/// Reads the pages once. False: the list changed meanwhile.
+fn read_pages(
+    api: &Api,
+    source: &ListSource,
+    key: &str,
+    page_size: u32,
+    each: &mut dyn FnMut(Page) -> Result<()>,
+) -> Result<bool> {
+    let mut first_total = None;
+    let mut last_ids = Vec::new();
+    for number in 1..=MOST_PAGES {
+        let Some(page) = get_page(api, source, number, page_size)? else {
+            return Ok(true);
+        };
+        if page.is_empty() {
+            return Ok(true);
+        }
+        if let Some(pagination) = page.pagination
+            && let Some(pages) = pagination.pages()
+        {
+            let total = pagination.total_items;
+            first_total = first_total.or(total);
+            each(page)?;
+            if number >= pages {
+                return Ok(total == first_total);
+            }
+            continue;
+        }
+        // Nothing says how many pages there are, and past the last one some
+        // endpoints give the last one again.
+        let ids = page.texts_of(key);
+        if ids == last_ids {
+            return Ok(true);
+        }
+        last_ids = ids;
+        each(page)?;
+    }
+    Err(Error::Unexpected {
+        request: format!("GET {}", source.path),
+        problem: format!("the list doesn't end after {MOST_PAGES} pages"),
+    })
+}
+
+/// A page of a list; none past its end.
+fn get_page(api: &Api, source: &ListSource, number: u64, page_size: u32) -> Result<Option<Page>> {
+    let get = Get::new(source.path)
+        .with("page", number)
+        .with("items_per_page", page_size);
+    past_the_end(
+        number,
+        api.get(&get, |body| Page::parse(body, source.shape)),
+    )
+}
+
+/// Past the last page some lists answer with an error, `WRONG_PAGE`; it is
+/// none on the first page.
+pub fn past_the_end(number: u64, page: Result<Page>) -> Result<Option<Page>> {
+    match page {
+        Ok(page) => Ok(Some(page)),
+        Err(Error::Api(error))
+            if number > 1
+                && matches!(error.status, 400 | 404 | 416 | 422)
+                && format!("{} {}", error.code, error.message)
+                    .to_lowercase()
+                    .contains("page") =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

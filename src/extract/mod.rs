@@ -1,0 +1,144 @@
+//! One module per kind of source. Each reads from the API and writes records
+//! and checkpoints of one stream.
+
+mod business_hours;
+mod list;
+mod overlap;
+mod pool;
+mod users;
+mod window;
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use chrono::{DateTime, Utc};
+
+use crate::config::Settings;
+use crate::error::{Error, Result};
+use crate::freshchat::{Api, Page};
+use crate::singer::{Output, RecordWriter};
+use crate::streams::{Source, Stream};
+use window::Window;
+
+/// What all streams of one run share.
+pub struct Run<'a> {
+    pub settings: &'a Settings,
+    pub output: &'a Output,
+    /// The run's start: no bookmark passes it.
+    pub started_at: DateTime<Utc>,
+    /// Ids of the lists that other streams go by, so that each list is read
+    /// once in a run.
+    pub parents: Mutex<HashMap<&'static str, Vec<String>>>,
+}
+
+/// One stream of a run.
+pub struct StreamRun<'a> {
+    pub run: &'a Run<'a>,
+    pub stream: &'static Stream,
+    pub api: Api<'a>,
+    pub writer: RecordWriter,
+    /// Whether to begin at the start date whatever the bookmark says.
+    pub full_table: bool,
+}
+
+/// What a producer hands to the thread that writes.
+enum Step {
+    Page(Page),
+    /// Everything before this time was handed over.
+    Done(DateTime<Utc>),
+}
+
+/// Reads one stream to its end.
+///
+/// # Errors
+/// What ended the stream early; the records and bookmarks that were written
+/// stay true.
+pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
+    match &stream_run.stream.source {
+        Source::List(source) => list::extract(stream_run, source),
+        Source::Users => users::extract(stream_run),
+        Source::BusinessHours => business_hours::extract(stream_run),
+        Source::NotExtracted => Err(Error::NotExtracted {
+            stream: stream_run.stream.name.to_owned(),
+        }),
+    }
+}
+
+/// Writes pages and checkpoints in the order in which a producer hands them
+/// over. It borrows no API, which the producer's thread has.
+struct Sink<'a> {
+    run: &'a Run<'a>,
+    stream: &'static Stream,
+    writer: &'a mut RecordWriter,
+    lines: Vec<u8>,
+}
+
+impl StreamRun<'_> {
+    fn split(&mut self) -> (&Api<'_>, Sink<'_>) {
+        let sink = Sink {
+            run: self.run,
+            stream: self.stream,
+            writer: &mut self.writer,
+            lines: Vec::new(),
+        };
+        (&self.api, sink)
+    }
+
+    /// The time to read: from the bookmark minus the lookback, or from the
+    /// start date, to the end date or the run's start.
+    fn window(&self) -> Window {
+        let settings = self.run.settings;
+        let bookmark = match self.full_table {
+            true => None,
+            false => self.run.output.bookmark(self.stream.name).value(),
+        };
+        let from = match bookmark {
+            None => settings.start_date,
+            Some(bookmark) => {
+                let from = bookmark - settings.lookback;
+                // The lookback doesn't reach behind the start date, but a start
+                // date after the bookmark leaves no gap.
+                from.max(settings.start_date.min(bookmark))
+            }
+        };
+        let now = self.run.started_at;
+        Window {
+            from,
+            to: settings.end_date.map_or(now, |end| end.min(now)),
+        }
+    }
+}
+
+impl Sink<'_> {
+    fn take(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Page(page) => self.page(&page, &[]),
+            Step::Done(to) => self.checkpoint(to),
+        }
+    }
+
+    /// Writes the records of a page; `added` are properties that the API
+    /// doesn't send, with their JSON values.
+    fn page(&mut self, page: &Page, added: &[(&str, &str)]) -> Result<()> {
+        self.writer.extracted_at(page.read_at);
+        self.lines.clear();
+        for record in page.records() {
+            let written = self.writer.write(record, added, &mut self.lines);
+            written.map_err(|error| Error::Unexpected {
+                request: format!("stream `{}`", self.stream.name),
+                problem: format!("a record is no object: {error}"),
+            })?;
+        }
+        Ok(self.run.output.records(&self.lines)?)
+    }
+
+    /// Moves the stream's bookmark to `to`: every record before it was written.
+    fn checkpoint(&mut self, to: DateTime<Utc>) -> Result<()> {
+        let Some(key) = self.stream.replication_key else {
+            return Ok(());
+        };
+        let mut bookmark = self.run.output.bookmark(self.stream.name);
+        bookmark.advance(key, to);
+        Ok(self.run.output.checkpoint(self.stream.name, bookmark)?)
+    }
+}

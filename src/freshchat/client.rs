@@ -1,0 +1,397 @@
+//! The HTTP client: the only file that sends a request, and the only one that
+//! exposes the token.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ureq::Agent;
+use ureq::http::{HeaderMap, Response, StatusCode, header};
+use ureq::tls::{RootCerts, TlsConfig};
+use url::form_urlencoded;
+
+use super::address::Address;
+use super::limits::{self, Limits};
+use super::retry::RetryPolicy;
+use crate::error::{ApiError, Error, Result};
+use crate::secret::Secret;
+
+/// An answer with more bytes than this is no page of records.
+const LARGEST_BODY: u64 = 256 * 1024 * 1024;
+
+/// How often an answer is tried again that comes from a wrong host rather
+/// than from an API in trouble: the user waits for the message.
+const TRIES_AT_WRONG_HOST: u32 = 2;
+
+/// The beginning of a body that is shown in an error, in characters.
+const SHOWN_BODY: usize = 200;
+
+/// What the client needs to know.
+pub struct Options {
+    pub address: Address,
+    pub token: Secret,
+    pub user_agent: String,
+    /// For the connection, the first byte, and each further read.
+    pub timeout: Duration,
+    pub retry: RetryPolicy,
+    pub limits: Limits,
+}
+
+/// One HTTP exchange, as the observer is told of it.
+pub struct Exchange {
+    /// The endpoint's template, such as `users/{id}/conversations`.
+    pub endpoint: &'static str,
+    /// The status, if there was an answer.
+    pub status: Option<u16>,
+    /// From the request's first byte to the answer's last.
+    pub took: Duration,
+}
+
+/// The one client of a run, shared by all streams and threads.
+pub struct Client {
+    agent: Agent,
+    options: Options,
+    observer: fn(&Exchange),
+}
+
+/// The client as one stream uses it: it counts the stream's requests.
+pub struct Api<'a> {
+    client: &'a Client,
+    requests: AtomicU64,
+}
+
+/// A GET request.
+pub struct Get {
+    /// The endpoint's template, for the metrics.
+    pub endpoint: &'static str,
+    /// The path below the base address, its segments encoded.
+    pub path: String,
+    pub query: Vec<(&'static str, String)>,
+}
+
+impl Get {
+    /// A request for an endpoint without parameters in its path.
+    pub fn new(endpoint: &'static str) -> Self {
+        Self {
+            endpoint,
+            path: endpoint.to_owned(),
+            query: Vec::new(),
+        }
+    }
+
+    /// The same request with one more query parameter.
+    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
+        self.query.push((name, value.to_string()));
+        self
+    }
+}
+
+/// What became of one try.
+enum Tried {
+    Done(String),
+    Failed(Error),
+    /// Worth another try, after `wait` if the API named one; `all`: no other
+    /// request should go out before, either.
+    Again {
+        error: Error,
+        wait: Option<Duration>,
+        all: bool,
+        most: u32,
+    },
+}
+
+impl Client {
+    /// A client that tells `observer` of each exchange.
+    pub fn new(options: Options, observer: fn(&Exchange)) -> Self {
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .user_agent(options.user_agent.as_str())
+            .accept("application/json")
+            .timeout_connect(Some(options.timeout))
+            .timeout_recv_response(Some(options.timeout))
+            .timeout_per_read(Some(options.timeout))
+            .timeout_per_write(Some(options.timeout))
+            .tls_config(
+                TlsConfig::builder()
+                    .root_certs(RootCerts::PlatformVerifier)
+                    .build(),
+            );
+        if options.address.is_loopback() {
+            config = config.proxy(None);
+        }
+        Self {
+            agent: config.build().new_agent(),
+            options,
+            observer,
+        }
+    }
+
+    /// The client for one stream.
+    pub fn api(&self) -> Api<'_> {
+        Api {
+            client: self,
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// Sends the request once, and reads the answer to its end.
+    fn send(&self, get: &Get) -> std::result::Result<(StatusCode, HeaderMap, String), ureq::Error> {
+        let mut address = self.options.address.join(&get.path);
+        if !get.query.is_empty() {
+            let mut query = form_urlencoded::Serializer::new(String::new());
+            query.extend_pairs(&get.query);
+            address = format!("{address}?{}", query.finish());
+        }
+        let token = format!("Bearer {}", self.options.token.expose());
+        let call = self.agent.get(address).header(header::AUTHORIZATION, token);
+        let mut response: Response<ureq::Body> = call.call()?;
+        let body = response
+            .body_mut()
+            .with_config()
+            .limit(LARGEST_BODY)
+            .read_to_vec()?;
+        let body = String::from_utf8(body)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+        let (parts, _) = response.into_parts();
+        Ok((parts.status, parts.headers, body))
+    }
+
+    fn try_once(&self, get: &Get) -> Tried {
+        let permit = self.options.limits.enter();
+        let started = Instant::now();
+        let sent = self.send(get);
+        drop(permit);
+        (self.observer)(&Exchange {
+            endpoint: get.endpoint,
+            status: sent.as_ref().ok().map(|(status, ..)| status.as_u16()),
+            took: started.elapsed(),
+        });
+        let request = self.describe(get);
+        let (status, headers, body) = match sent {
+            Ok(answer) => answer,
+            Err(error) => {
+                let most = match error {
+                    ureq::Error::HostNotFound => TRIES_AT_WRONG_HOST,
+                    _ => u32::MAX,
+                };
+                let problem = self.problem(&error);
+                return Tried::Again {
+                    error: Error::Transport { request, problem },
+                    wait: None,
+                    all: false,
+                    most,
+                };
+            }
+        };
+        // A 429 says itself how long to wait.
+        if status != StatusCode::TOO_MANY_REQUESTS {
+            self.options.limits.observe(&headers);
+        }
+        self.judge(request, status, &headers, body)
+    }
+
+    fn judge(
+        &self,
+        request: String,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: String,
+    ) -> Tried {
+        let trace = header_text(headers, "x-trace-id");
+        match status.as_u16() {
+            200..=299 if looks_like_html(&body) => Tried::Again {
+                error: self.not_json(request, "an HTML page".into()),
+                wait: None,
+                all: false,
+                most: TRIES_AT_WRONG_HOST,
+            },
+            200..=299 => Tried::Done(body),
+            300..=399 => Tried::Failed(Error::Redirected {
+                request,
+                to: redirect_target(headers),
+            }),
+            401 => Tried::Failed(Error::Unauthorized {
+                host: self.options.address.host(),
+                trace,
+            }),
+            status => {
+                let error = Error::Api(Box::new(api_error(request, status, &body, trace)));
+                if !matches!(status, 408 | 429 | 500..=599) {
+                    return Tried::Failed(error);
+                }
+                let wait = if matches!(status, 429 | 503) {
+                    limits::wait_asked_for(headers)
+                } else {
+                    None
+                };
+                Tried::Again {
+                    error,
+                    all: status == 429 || wait.is_some(),
+                    wait,
+                    most: u32::MAX,
+                }
+            }
+        }
+    }
+
+    /// Sends the request until its answer can be read with `parse`, as often
+    /// as the policy allows.
+    fn get<T>(
+        &self,
+        get: &Get,
+        requests: &AtomicU64,
+        parse: &dyn Fn(String) -> serde_json::Result<T>,
+    ) -> Result<T> {
+        let mut retries = self.options.retry.start();
+        loop {
+            requests.fetch_add(1, Ordering::Relaxed);
+            let (error, wait, all) = match self.try_once(get) {
+                Tried::Failed(error) => return Err(error),
+                Tried::Done(body) => match parse(body) {
+                    Ok(parsed) => return Ok(parsed),
+                    Err(problem) if problem.is_data() => {
+                        return Err(Error::Unexpected {
+                            request: self.describe(get),
+                            problem: problem.to_string(),
+                        });
+                    }
+                    Err(problem) => {
+                        let error = self.not_json(self.describe(get), problem.to_string());
+                        (error, None, false)
+                    }
+                },
+                Tried::Again {
+                    error,
+                    wait,
+                    all,
+                    most,
+                } => {
+                    retries.at_most(most);
+                    (error, wait, all)
+                }
+            };
+            let Some(backoff) = retries.next() else {
+                return Err(error);
+            };
+            let wait = wait.unwrap_or(backoff);
+            log::info!("{error}; trying again in {:.1} s", wait.as_secs_f64());
+            if all {
+                self.options.limits.close(wait, &error.to_string());
+            } else {
+                std::thread::sleep(wait);
+            }
+        }
+    }
+
+    fn describe(&self, get: &Get) -> String {
+        format!("GET {}", self.options.address.path_of(&get.path))
+    }
+
+    fn not_json(&self, request: String, problem: String) -> Error {
+        Error::NotJson {
+            request,
+            host: self.options.address.host(),
+            problem,
+        }
+    }
+
+    /// What went wrong between the hosts, in words.
+    fn problem(&self, error: &ureq::Error) -> String {
+        let host = self.options.address.host();
+        match error {
+            ureq::Error::HostNotFound => format!("the host {host} is not known; check `domain`"),
+            ureq::Error::Timeout(which) => format!(
+                "{host} gave no answer within {} s ({which:?})",
+                self.options.timeout.as_secs_f64()
+            ),
+            error => format!("{host}: {error}"),
+        }
+    }
+}
+
+impl Api<'_> {
+    /// The parsed answer of a GET request. `parse` sees the body of a 2xx
+    /// answer; a syntax error makes the request be tried again, any other
+    /// error of it ends the call.
+    ///
+    /// # Errors
+    /// Any error of the API; retries are behind it.
+    pub fn get<T>(&self, get: &Get, parse: impl Fn(String) -> serde_json::Result<T>) -> Result<T> {
+        self.client.get(get, &self.requests, &parse)
+    }
+
+    /// Requests sent so far, with every retry.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+fn looks_like_html(body: &str) -> bool {
+    body.trim_start().starts_with('<')
+}
+
+fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
+    Some(headers.get(name)?.to_str().ok()?.to_owned())
+}
+
+/// The host of a redirect, without the query, which may hold secrets.
+fn redirect_target(headers: &HeaderMap) -> String {
+    let target = header_text(headers, "location").unwrap_or_default();
+    match target.split_once('?') {
+        Some((target, _)) => target.to_owned(),
+        None => target,
+    }
+}
+
+/// The API's errors come as `{code, status, message}`, as `{success: false,
+/// error_code, error_message}`, or as no JSON at all.
+fn api_error(request: String, status: u16, body: &str, trace: Option<String>) -> ApiError {
+    let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
+    let text = |names: [&str; 2]| {
+        names.iter().find_map(|name| match &json[*name] {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        })
+    };
+    let code = text(["status", "error_code"]).unwrap_or_default();
+    let message = text(["message", "error_message"]).unwrap_or_else(|| {
+        let words: Vec<&str> = body.split_whitespace().collect();
+        words.join(" ").chars().take(SHOWN_BODY).collect()
+    });
+    ApiError {
+        request,
+        status,
+        code,
+        message,
+        trace,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_form_of_error() {
+        for (body, code, message) in [
+            (
+                r#"{"code":404,"status":"AGENT_NOT_FOUND","message":"agent not found"}"#,
+                "AGENT_NOT_FOUND",
+                "agent not found",
+            ),
+            (
+                r#"{"success":false,"error_code":5,"error_message":"No matching event name"}"#,
+                "5",
+                "No matching event name",
+            ),
+            ("Bad\n  Gateway", "", "Bad Gateway"),
+        ] {
+            let error = api_error("GET /v2/x".into(), 404, body, None);
+            assert_eq!(
+                (error.code.as_str(), error.message.as_str()),
+                (code, message)
+            );
+        }
+    }
+}

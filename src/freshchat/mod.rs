@@ -1,0 +1,15 @@
+//! The Freshchat REST API v2: addresses, requests, retries, limits and pages.
+//!
+//! This module knows nothing of Singer.
+
+mod address;
+mod client;
+mod limits;
+mod pages;
+mod retry;
+
+pub use address::Address;
+pub use client::{Api, Client, Exchange, Get, Options};
+pub use limits::Limits;
+pub use pages::{Page, Shape};
+pub use retry::RetryPolicy;

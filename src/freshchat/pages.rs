@@ -1,0 +1,255 @@
+//! One page of a list, as text: its records stay the bytes that the API sent.
+
+use std::fmt;
+use std::ops::Range;
+
+use chrono::{DateTime, Utc};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// Where the records stand in an answer.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    /// An array under this name, or the array alone.
+    List(&'static str),
+    /// One record: the object under this name, or the object alone.
+    Single(&'static str),
+}
+
+/// The answer to a request for records; by default, one past a list's end.
+#[derive(Default)]
+pub struct Page {
+    body: String,
+    records: Vec<Range<usize>>,
+    /// The list's `pagination`, where the API sends it.
+    pub pagination: Option<Pagination>,
+    /// When the page was read.
+    pub read_at: DateTime<Utc>,
+}
+
+/// The `pagination` object of a list (API document, "List all agents").
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pagination {
+    pub total_items: Option<u64>,
+    pub total_pages: Option<u64>,
+    pub items_per_page: Option<u64>,
+}
+
+impl Pagination {
+    /// The number of pages. The API caps the page size, so the one that it
+    /// echoes counts and not the one that was asked for.
+    pub fn pages(&self) -> Option<u64> {
+        self.total_pages.or_else(|| {
+            Some(
+                self.total_items?
+                    .div_ceil(self.items_per_page.filter(|size| *size > 0)?),
+            )
+        })
+    }
+}
+
+impl Page {
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// A syntax error where the body is no JSON, a data error where the
+    /// records aren't where they should be.
+    pub fn parse(body: String, shape: Shape) -> serde_json::Result<Self> {
+        let mut deserializer = serde_json::Deserializer::from_str(&body);
+        let visitor = Answer { body: &body, shape };
+        let (records, pagination) = deserializer.deserialize_any(visitor)?;
+        deserializer.end()?;
+        Ok(Self {
+            records,
+            pagination,
+            read_at: Utc::now(),
+            body,
+        })
+    }
+
+    /// The records, each a JSON object.
+    pub fn records(&self) -> impl Iterator<Item = &str> {
+        self.records.iter().map(|range| &self.body[range.clone()])
+    }
+
+    /// Whether the page has no records.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// The value of a property in each record that has it, as text.
+    pub fn texts_of(&self, property: &str) -> Vec<String> {
+        let text = |record: &str| {
+            let record: Value = serde_json::from_str(record).ok()?;
+            match &record[property] {
+                Value::String(text) => Some(text.clone()),
+                Value::Null => None,
+                other => Some(other.to_string()),
+            }
+        };
+        self.records().filter_map(text).collect()
+    }
+}
+
+type Found = (Vec<Range<usize>>, Option<Pagination>);
+
+struct Answer<'a> {
+    body: &'a str,
+    shape: Shape,
+}
+
+impl<'a> Answer<'a> {
+    fn range(&self, record: &RawValue) -> Range<usize> {
+        let start = record.get().as_ptr() as usize - self.body.as_ptr() as usize;
+        start..start + record.get().len()
+    }
+}
+
+impl<'a> Visitor<'a> for Answer<'a> {
+    type Value = Found;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.shape {
+            Shape::List(name) => write!(f, "a list under `{name}`"),
+            Shape::Single(_) => f.write_str("an object"),
+        }
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<Found, A::Error> {
+        let Shape::List(_) = self.shape else {
+            return Err(A::Error::custom(
+                "the answer is a list where one object belongs",
+            ));
+        };
+        let mut records = Vec::new();
+        while let Some(record) = items.next_element::<&RawValue>()? {
+            records.push(self.range(record));
+        }
+        Ok((records, None))
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Found, A::Error> {
+        let mut records = None;
+        let mut pagination = None;
+        let mut problem = None;
+        while let Some(name) = map.next_key::<String>()? {
+            match self.shape {
+                Shape::List(list) if list == name => {
+                    records = map.next_value_seed(Records(&self))?;
+                }
+                Shape::Single(wrapper) if wrapper == name => {
+                    records = Some(vec![self.range(map.next_value::<&RawValue>()?)]);
+                }
+                _ => match name.as_str() {
+                    "pagination" => pagination = Some(map.next_value::<Value>()?),
+                    "message" | "error_message" => problem = Some(map.next_value::<Value>()?),
+                    _ => {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                },
+            }
+        }
+        let whole = || match self.shape {
+            Shape::Single(_) => Some(vec![0..self.body.len()]),
+            Shape::List(_) => None,
+        };
+        match records.or_else(whole) {
+            Some(records) => Ok((records, pagination.map(read_pagination))),
+            None => Err(A::Error::custom(match (self.shape, problem) {
+                (_, Some(problem)) => format!("the answer is an error: {problem}"),
+                (Shape::List(name), None) => format!("the answer has no list `{name}`"),
+                (Shape::Single(_), None) => "the answer is no object".to_owned(),
+            })),
+        }
+    }
+}
+
+/// Reads the list of records where it stands, in the same pass; null is no list.
+struct Records<'b, 'a>(&'b Answer<'a>);
+
+impl<'a> DeserializeSeed<'a> for Records<'_, 'a> {
+    type Value = Option<Vec<Range<usize>>>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let records: Option<Vec<&RawValue>> = serde::Deserialize::deserialize(deserializer)?;
+        Ok(records.map(|records| {
+            records
+                .into_iter()
+                .map(|record| self.0.range(record))
+                .collect()
+        }))
+    }
+}
+
+/// Numbers may come as text.
+fn read_pagination(value: Value) -> Pagination {
+    let number = |name: &str| match &value[name] {
+        Value::String(text) => text.parse().ok(),
+        number => number.as_u64(),
+    };
+    Pagination {
+        total_items: number("total_items"),
+        total_pages: number("total_pages"),
+        items_per_page: number("items_per_page"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &str, shape: Shape) -> serde_json::Result<Vec<String>> {
+        let page = Page::parse(body.to_owned(), shape)?;
+        Ok(page.records().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn finds_the_records_in_every_shape() {
+        let list = Shape::List("users");
+        let single = Shape::Single("configuration");
+        for (body, shape, expected) in [
+            (
+                r#" {"users": [{"a":1}, {"b":[2]}], "links":{}} "#,
+                list,
+                vec![r#"{"a":1}"#, r#"{"b":[2]}"#],
+            ),
+            (r#"[{"a":1}]"#, list, vec![r#"{"a":1}"#]),
+            (r#"{"users":[]}"#, list, vec![]),
+            (r#"{"account_id":1}"#, single, vec![r#"{"account_id":1}"#]),
+            (
+                r#"{"configuration":{"account_id":1}}"#,
+                single,
+                vec![r#"{"account_id":1}"#],
+            ),
+        ] {
+            assert_eq!(parse(body, shape).unwrap(), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn tells_bad_json_from_a_wrong_answer() {
+        let list = Shape::List("users");
+        for (body, is_data) in [
+            (r#"{"users":[{"a":1}"#, false),
+            ("<html>", false),
+            ("", false),
+            (r#"{"users":[]} x"#, false),
+            (r#"{"agents":[]}"#, true),
+            (r#"{"success":false,"error_message":"no"}"#, true),
+            (r#"{"users":null}"#, true),
+            ("5", true),
+        ] {
+            assert_eq!(parse(body, list).unwrap_err().is_data(), is_data, "{body}");
+        }
+    }
+
+    #[test]
+    fn trusts_the_echoed_page_size() {
+        let body = r#"{"users":[],"pagination":{"total_items":"101","items_per_page":50}}"#;
+        let page = Page::parse(body.to_owned(), Shape::List("users")).unwrap();
+        assert_eq!(page.pagination.unwrap().pages(), Some(3));
+    }
+}

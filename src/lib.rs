@@ -1,0 +1,25 @@
+//! `tap-freshchat`, a Singer tap for Freshchat.
+//!
+//! A run enters in [`cli`], which reads the [`config`] and hands the selected
+//! rows of the table ([`streams`]) to [`sync`]. There, [`extract`] reads each
+//! from the API ([`freshchat`]) and writes it as Singer messages ([`singer`]).
+//! `freshchat` and `singer` don't know each other.
+
+mod about;
+mod check;
+mod cli;
+mod config;
+mod error;
+mod extract;
+mod files;
+mod freshchat;
+mod logging;
+mod secret;
+mod select;
+mod singer;
+mod streams;
+mod sync;
+mod timestamp;
+mod watch;
+
+pub use cli::run;

@@ -1,0 +1,54 @@
+//! A string that never shows itself.
+
+use std::fmt;
+
+use serde::Deserialize;
+
+/// What stands in a message where a secret would have stood.
+const MASK: &str = "***";
+
+/// The API token. `Debug` prints a mask, and there is no `Display`; the only
+/// way to the text is [`Secret::expose`], which the client calls once.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text as a secret.
+    #[cfg(test)]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the `Authorization` header.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The text with every occurrence of the secret masked. An API that echoes
+    /// the request in its error message would otherwise leak the token.
+    pub fn redact(&self, text: String) -> String {
+        if self.0.is_empty() || !text.contains(&self.0) {
+            return text;
+        }
+        text.replace(&self.0, MASK)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(MASK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_nothing() {
+        let secret = Secret::new("abc");
+        assert_eq!(format!("{secret:?}"), "***");
+        assert_eq!(secret.redact("Bearer abc.".into()), "Bearer ***.");
+    }
+}

@@ -1,0 +1,35 @@
+//! Metrics in the log, in the form of the Singer libraries.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Logs how long one HTTP request took. `endpoint` is a template, never an
+/// address with ids in it.
+pub fn http_request(endpoint: &str, status: Option<u16>, took: Duration) {
+    let succeeded = status.is_some_and(|status| status < 400);
+    metric(json!({
+        "type": "timer",
+        "metric": "http_request_duration",
+        "value": (took.as_secs_f64() * 1e6).round() / 1e6,
+        "tags": {
+            "endpoint": endpoint,
+            "http_status_code": status,
+            "status": if succeeded { "succeeded" } else { "failed" },
+        },
+    }));
+}
+
+/// Logs how many records a stream gave.
+pub fn record_count(stream: &str, records: u64) {
+    metric(json!({
+        "type": "counter",
+        "metric": "record_count",
+        "value": records,
+        "tags": { "stream": stream },
+    }));
+}
+
+fn metric(metric: Value) {
+    log::info!("METRIC: {metric}");
+}

@@ -1,0 +1,18 @@
+//! The Singer protocol: catalog, selection, messages, state and metrics.
+//!
+//! This module knows nothing of Freshchat, and [`Output`] is the only writer
+//! of stdout. The protocol: <https://hub.meltano.com/singer/spec>.
+
+mod catalog;
+mod clean;
+pub mod metrics;
+mod output;
+mod record;
+mod schema;
+mod state;
+
+pub use catalog::{Catalog, Entry, selected_schema};
+pub use output::{Output, print};
+pub use record::RecordWriter;
+pub use schema::{Field, Fields, Kind};
+pub use state::State;

@@ -1,0 +1,111 @@
+//! The only writer of stdout.
+
+use std::io::{self, BufWriter, Stdout, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use super::state::{Bookmark, State};
+
+/// Stdout and the state, behind one lock: a STATE line is written after the
+/// RECORD lines that it speaks of, whichever thread they come from.
+pub struct Output(Mutex<Inner>);
+
+struct Inner {
+    stdout: BufWriter<Stdout>,
+    state: State,
+}
+
+impl Output {
+    /// An output that begins with the state that the run was given.
+    pub fn new(state: State) -> Self {
+        Self(Mutex::new(Inner {
+            stdout: BufWriter::with_capacity(64 * 1024, io::stdout()),
+            state,
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // The writes below leave whole lines behind even where one panics.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes a SCHEMA message.
+    ///
+    /// # Errors
+    /// Like all of the methods here: stdout can't be written to.
+    pub fn schema(
+        &self,
+        stream: &str,
+        schema: &Value,
+        keys: &[String],
+        replication_key: Option<&str>,
+    ) -> io::Result<()> {
+        let mut message = json!({
+            "type": "SCHEMA",
+            "stream": stream,
+            "schema": schema,
+            "key_properties": keys,
+        });
+        if let Some(key) = replication_key {
+            message["bookmark_properties"] = json!([key]);
+        }
+        writeln!(self.lock().stdout, "{message}")
+    }
+
+    /// Writes RECORD lines, each with its line end.
+    pub fn records(&self, lines: &[u8]) -> io::Result<()> {
+        self.lock().stdout.write_all(lines)
+    }
+
+    /// Writes an ACTIVATE_VERSION message: rows of the stream with another
+    /// version are gone from the source.
+    pub fn activate_version(&self, stream: &str, version: i64) -> io::Result<()> {
+        let message = json!({"type": "ACTIVATE_VERSION", "stream": stream, "version": version});
+        writeln!(self.lock().stdout, "{message}")
+    }
+
+    /// The bookmark of a stream as it stands now.
+    pub fn bookmark(&self, stream: &str) -> Bookmark {
+        self.lock().state.bookmark(stream)
+    }
+
+    /// Sets the bookmark of a stream, whose records up to it were written, and
+    /// writes and flushes a STATE message.
+    pub fn checkpoint(&self, stream: &str, bookmark: Bookmark) -> io::Result<()> {
+        let mut inner = self.lock();
+        inner.state.set_bookmark(stream, bookmark);
+        inner.write_state()
+    }
+
+    /// Writes and flushes a STATE message with the state as it stands.
+    pub fn state(&self) -> io::Result<()> {
+        self.lock().write_state()
+    }
+
+    /// Writes a last STATE message, and lets nobody write after it. What the
+    /// reader doesn't take any more is lost with it, and read again next time.
+    pub fn close(&self) {
+        let mut inner = self.lock();
+        let _ = inner.write_state();
+        std::mem::forget(inner);
+    }
+}
+
+/// Prints something that is no message: a catalog, a description.
+///
+/// # Errors
+/// Stdout can't be written to.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+impl Inner {
+    fn write_state(&mut self) -> io::Result<()> {
+        let state = self.state.to_json();
+        writeln!(self.stdout, "{{\"type\":\"STATE\",\"value\":{state}}}")?;
+        self.stdout.flush()
+    }
+}

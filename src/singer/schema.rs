@@ -1,0 +1,106 @@
+//! The part of a JSON Schema that records are written by, compiled.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+/// What a property's value has to be.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    String,
+    Timestamp,
+    Integer,
+    Number,
+    Boolean,
+    Object(Fields),
+    Array(Box<Kind>),
+    /// Several types at once, or none named: any JSON value goes through.
+    Any,
+}
+
+/// One property.
+#[derive(Debug, Clone)]
+pub struct Field {
+    pub name: String,
+    /// `"name":`, as it stands in the output.
+    pub label: String,
+    pub kind: Kind,
+    /// Whether it is written. A deselected property is known, so that it
+    /// doesn't count as one that the schema lacks.
+    pub selected: bool,
+}
+
+/// The properties of an object, in the schema's order.
+#[derive(Debug, Clone, Default)]
+pub struct Fields {
+    list: Vec<Field>,
+    index: HashMap<String, usize>,
+}
+
+impl Fields {
+    /// Compiles the `properties` of an object's schema. `selected` is asked
+    /// with the path of each property, such as `["properties", "avatar",
+    /// "properties", "url"]`.
+    pub fn compile(schema: &Value, path: &[String], selected: &dyn Fn(&[String]) -> bool) -> Self {
+        let empty = Map::new();
+        let properties = schema["properties"].as_object().unwrap_or(&empty);
+        let mut fields = Fields::default();
+        for (name, property) in properties {
+            let path = [path, &["properties".to_owned(), name.clone()]].concat();
+            fields.push(Field {
+                name: name.clone(),
+                label: format!("{}:", Value::from(name.as_str())),
+                kind: Kind::compile(property, &path, selected),
+                selected: selected(&path),
+            });
+        }
+        fields
+    }
+
+    /// Adds a property at the end.
+    pub fn push(&mut self, field: Field) {
+        self.index.insert(field.name.clone(), self.list.len());
+        self.list.push(field);
+    }
+
+    /// The properties, in order.
+    pub fn list(&self) -> &[Field] {
+        &self.list
+    }
+
+    /// The place of a property. `guess` is looked at first: the API sends the
+    /// properties of each record in one order.
+    pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
+        match self.list.get(guess) {
+            Some(field) if field.name == name => Some(guess),
+            _ => self.index.get(name).copied(),
+        }
+    }
+
+    /// Whether no property is known: a free map.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
+
+impl Kind {
+    fn compile(schema: &Value, path: &[String], selected: &dyn Fn(&[String]) -> bool) -> Self {
+        let types: Vec<&str> = match &schema["type"] {
+            Value::String(name) => vec![name],
+            Value::Array(names) => names.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let types: Vec<&str> = types.into_iter().filter(|name| *name != "null").collect();
+        match types[..] {
+            ["string"] if schema["format"] == "date-time" => Kind::Timestamp,
+            ["string"] => Kind::String,
+            ["integer"] => Kind::Integer,
+            ["number"] => Kind::Number,
+            ["boolean"] => Kind::Boolean,
+            ["object"] => Kind::Object(Fields::compile(schema, path, selected)),
+            // Selection ends at arrays: the items are taken whole.
+            ["array"] => Kind::Array(Box::new(Kind::compile(&schema["items"], path, &|_| true))),
+            _ => Kind::Any,
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Timestamps as the API gives them and as the records carry them.
+
+use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+
+/// Milliseconds below this are read as seconds: 1e11 ms is in 1973, 1e11 s in
+/// the year 5138.
+const FIRST_MILLISECONDS: i64 = 100_000_000_000;
+
+/// The one form in which timestamps leave: `2026-01-02T03:04:05.678Z`.
+pub fn format(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// Whether the text already has the form of [`format()`]. Only the shape is
+/// looked at, so that a page of records costs no calendar arithmetic.
+pub fn is_canonical(text: &[u8]) -> bool {
+    const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
+    text.len() == SHAPE.len()
+        && text.iter().zip(SHAPE).all(|(byte, shape)| match shape {
+            b'0' => byte.is_ascii_digit(),
+            _ => byte == shape,
+        })
+}
+
+/// Reads RFC 3339 with any offset, a date and time without a zone (UTC), with
+/// a space or `T` between, or a date alone (midnight UTC).
+pub fn parse(text: &str) -> Option<DateTime<Utc>> {
+    let text = text.trim();
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Some(time.to_utc());
+    }
+    for form in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f"] {
+        if let Ok(time) = NaiveDateTime::parse_from_str(text, form) {
+            return Some(time.and_utc());
+        }
+    }
+    for form in ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z"] {
+        if let Ok(time) = DateTime::parse_from_str(text, form) {
+            return Some(time.to_utc());
+        }
+    }
+    let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
+    Some(date.and_time(chrono::NaiveTime::MIN).and_utc())
+}
+
+/// Reads an epoch number: seconds or milliseconds, told apart by their size.
+pub fn from_epoch(number: i64) -> Option<DateTime<Utc>> {
+    if number.abs() < FIRST_MILLISECONDS {
+        DateTime::from_timestamp(number, 0)
+    } else {
+        DateTime::from_timestamp_millis(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_documented_form() {
+        for (text, expected) in [
+            ("2020-01-23T12:04:48.868Z", "2020-01-23T12:04:48.868Z"),
+            ("2020-01-23T12:04:48Z", "2020-01-23T12:04:48.000Z"),
+            ("2020-01-23T12:04:48.868+02:00", "2020-01-23T10:04:48.868Z"),
+            ("2020-01-23T12:04:48+0530", "2020-01-23T06:34:48.000Z"),
+            ("2020-01-23 12:04:48.8", "2020-01-23T12:04:48.800Z"),
+            ("2020-01-23", "2020-01-23T00:00:00.000Z"),
+        ] {
+            assert_eq!(parse(text).map(format).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(parse("yesterday"), None);
+        assert_eq!(parse("2020-13-01"), None);
+    }
+
+    #[test]
+    fn tells_seconds_from_milliseconds() {
+        let expected = "2019-08-28T05:42:41.000Z";
+        assert_eq!(from_epoch(1_566_970_961).map(format).unwrap(), expected);
+        assert_eq!(from_epoch(1_566_970_961_000).map(format).unwrap(), expected);
+    }
+
+    #[test]
+    fn knows_its_own_form() {
+        assert!(is_canonical(b"2026-01-02T03:04:05.678Z"));
+        assert!(!is_canonical(b"2026-01-02T03:04:05Z"));
+        assert!(!is_canonical(b"2026-01-02T03:04:05.678+"));
+    }
+}
