@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
 use crate::config;
-use crate::streams::STREAMS;
+use crate::stream_names;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 const DESCRIPTION: &str = env!("CARGO_PKG_DESCRIPTION");
@@ -49,10 +49,6 @@ pub fn describe(format: Format) -> String {
         Format::Text => text(&schema),
         Format::Markdown => markdown(&schema),
     }
-}
-
-fn stream_names() -> Vec<&'static str> {
-    STREAMS.iter().map(|stream| stream.name).collect()
 }
 
 fn settings(schema: &Value) -> &Map<String, Value> {

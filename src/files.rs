@@ -30,11 +30,10 @@ pub fn read_json<T: DeserializeOwned>(what: &'static str, path: &Path) -> Result
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let field = error.path().to_string();
         let inner = error.into_inner();
-        let problem = match inner.classify() {
-            serde_json::error::Category::Data => inner.to_string(),
-            _ => format!("is no JSON: {inner}"),
-        };
-        shape(field, problem)
+        match inner.classify() {
+            serde_json::error::Category::Data => shape(field, inner.to_string()),
+            _ => shape(String::new(), format!("is no JSON: {inner}")),
+        }
     })?;
     deserializer
         .end()

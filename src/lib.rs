@@ -23,3 +23,8 @@ mod timestamp;
 mod watch;
 
 pub use cli::run;
+
+/// The names of all streams, in the order in which they are synced.
+pub fn stream_names() -> Vec<&'static str> {
+    streams::STREAMS.iter().map(|stream| stream.name).collect()
+}

@@ -36,7 +36,7 @@ pub struct ListSource {
     /// The path below the base address.
     pub path: &'static str,
     pub shape: Shape,
-    /// Whether the list comes in pages.
+    /// Whether the document says that the list comes in pages.
     pub paged: bool,
     /// Whether a 404 means that the account doesn't have the feature.
     pub optional: bool,
@@ -103,7 +103,7 @@ const AGENT_STATUSES: ListSource = ListSource::new("agents/status", Shape::List(
 const CHANNELS: ListSource = ListSource::new("channels", Shape::List("channels")).paged();
 const ROLES: ListSource = ListSource::new("roles", Shape::List("roles")).paged();
 const OUTBOUND_MESSAGES: ListSource =
-    ListSource::new("outbound-messages", Shape::List("outbound_messages")).paged();
+    ListSource::new("outbound-messages", Shape::List("outbound_messages"));
 
 /// The groups, which `business_hours` reads too.
 pub const GROUPS: ListSource = ListSource::new("groups", Shape::List("groups"))

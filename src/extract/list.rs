@@ -80,10 +80,6 @@ fn read(
     page_size: u32,
     each: &mut dyn FnMut(Page) -> Result<()>,
 ) -> Result<()> {
-    if !source.paged {
-        let get = Get::new(source.path);
-        return each(api.get(&get, |body| Page::parse(body, source.shape))?);
-    }
     for _ in 0..MOST_PASSES {
         if read_pages(api, source, key, page_size, each)? {
             return Ok(());
@@ -129,6 +125,10 @@ fn read_pages(
             }
             continue;
         }
+        if !source.paged {
+            each(page)?;
+            return Ok(true);
+        }
         // Nothing says how many pages there are, and past the last one some
         // endpoints give the last one again.
         let ids = page.texts_of(key);
@@ -144,11 +144,13 @@ fn read_pages(
     })
 }
 
-/// A page of a list; none past its end.
+/// A page of a list; none past its end. A list without documented pages is
+/// asked for one only if its first answer says that there are more.
 fn get_page(api: &Api, source: &ListSource, number: u64, page_size: u32) -> Result<Option<Page>> {
-    let get = Get::new(source.path)
-        .with("page", number)
-        .with("items_per_page", page_size);
+    let mut get = Get::new(source.path);
+    if source.paged || number > 1 {
+        get = get.with("page", number).with("items_per_page", page_size);
+    }
     past_the_end(
         number,
         api.get(&get, |body| Page::parse(body, source.shape)),

@@ -1,0 +1,65 @@
+//! A simulated Freshchat account to try the tap on:
+//! `cargo run --example sandbox -- --users 1000`.
+//!
+//! It prints a config file that fits the account, and runs until it is stopped.
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+
+use clap::Parser;
+use freshchat_sandbox::{Options, Sandbox};
+use serde_json::{Map, Value};
+
+#[derive(Parser)]
+#[command(about = "A simulated Freshchat account")]
+struct Args {
+    /// Number of users
+    #[arg(long, default_value_t = 1000)]
+    users: usize,
+    /// Accounts of the same seed and size are equal
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Port of the API; 0 takes a free one
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Also write the config to this file
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Write the number of records of each stream to this file
+    #[arg(long, value_name = "FILE")]
+    counts: Option<PathBuf>,
+}
+
+fn main() -> std::io::Result<()> {
+    let args = Args::parse();
+    let mut options = Options {
+        seed: args.seed,
+        port: args.port,
+        ..Options::default()
+    };
+    options.sizes.users = args.users;
+    let sandbox = Sandbox::start(options);
+    let config = format!("{:#}\n", sandbox.config());
+    if let Some(file) = args.counts {
+        fs::write(file, format!("{:#}\n", counts(&sandbox)))?;
+    }
+    if let Some(file) = args.config {
+        fs::write(file, &config)?;
+    }
+    print!("{config}");
+    loop {
+        thread::park();
+    }
+}
+
+/// How many records each stream has.
+fn counts(sandbox: &Sandbox) -> Value {
+    let count = |stream: &&str| (stream.to_string(), sandbox.truth(stream).len().into());
+    let counts: Map<String, Value> = tap_freshchat::stream_names()
+        .iter()
+        .filter(|stream| !stream.starts_with("metrics_"))
+        .map(count)
+        .collect();
+    Value::Object(counts)
+}
