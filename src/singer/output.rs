@@ -1,6 +1,6 @@
 //! The only writer of stdout.
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, Stdout, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
@@ -12,7 +12,9 @@ use super::state::{Bookmark, State};
 pub struct Output(Mutex<Inner>);
 
 struct Inner {
-    stdout: BufWriter<Stdout>,
+    /// Buffered by line: what was written is with the reader, also while the
+    /// run waits for the API. A page of records is one write.
+    stdout: Stdout,
     state: State,
 }
 
@@ -20,7 +22,7 @@ impl Output {
     /// An output that begins with the state that the run was given.
     pub fn new(state: State) -> Self {
         Self(Mutex::new(Inner {
-            stdout: BufWriter::with_capacity(64 * 1024, io::stdout()),
+            stdout: io::stdout(),
             state,
         }))
     }

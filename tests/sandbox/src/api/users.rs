@@ -1,0 +1,179 @@
+//! `users` and what hangs below one.
+
+use std::borrow::Cow;
+
+use serde_json::json;
+
+use super::paging::Page;
+use super::routes::USER_FILTERS;
+use super::{Call, Problem};
+use crate::account::Account;
+use crate::account::users::{Order, Windows};
+use crate::clock;
+use crate::http::Response;
+use crate::quirks::Edge;
+
+/// API document, "List users by specified criteria". The order is by the time that is filtered
+/// by, then by id.
+pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
+    if !USER_FILTERS.iter().any(|name| call.query(name).is_some()) {
+        return Err(call.broken("users need at least one filter"));
+    }
+    let windows = windows(call)?;
+    let (body, middle) = {
+        let world = call.shared.world();
+        let places = choose(call, &world.account, windows);
+        let page = Page::asked(call, places.len(), call.options.quirks.max_items_per_page)?;
+        let shown = &places[page.range.clone()];
+        let middle = shown.get(shown.len() / 2).copied();
+        (body(call, &world.account, shown, &page), middle)
+    };
+    change_account(call, middle);
+    Ok(Response::json(200, body))
+}
+
+/// The windows of the four time filters, both edges included.
+fn windows(call: &Call<'_>) -> Result<Windows, Problem> {
+    let from = |name| Ok(call.time(name)?.unwrap_or(i64::MIN));
+    let until = |name| Ok(call.time(name)?.map_or(i64::MAX, |time| time - 1));
+    let created = (from("created_from")?, until("created_to")?);
+    let mut updated = (from("updated_from")?, until("updated_to")?);
+    if call.options.quirks.updated_from == Edge::After && updated.0 != i64::MIN {
+        updated.0 += 1;
+    }
+    Ok(Windows { created, updated })
+}
+
+/// The users that fit all filters, in the order of the list.
+fn choose<'a>(call: &Call<'_>, account: &'a Account, windows: Windows) -> Cow<'a, [u32]> {
+    let users = &account.users;
+    let order = match call.query("updated_from").or(call.query("updated_to")) {
+        Some(_) => Order::Updated,
+        None => Order::Created,
+    };
+    let places = users.select(windows, order);
+    let texts: Vec<(&str, &str)> = USER_FILTERS[..5]
+        .iter()
+        .filter_map(|&name| {
+            let field = if name == "phone_no" { "phone" } else { name };
+            call.query(name).map(|value| (field, value))
+        })
+        .collect();
+    let sort_by = call.query("sort_by");
+    let descending = call.query("sort_order") == Some("desc");
+    if texts.is_empty() && sort_by.is_none() && !descending {
+        return places;
+    }
+    let mut places = places.into_owned();
+    places.retain(|&at| {
+        texts.is_empty() || {
+            let record = users.record(at as usize);
+            texts.iter().all(|&(field, value)| record[field] == value)
+        }
+    });
+    if let Some(field) = sort_by {
+        places.sort_by_cached_key(|&at| users.record(at as usize)[field].to_string());
+    }
+    if descending {
+        places.reverse();
+    }
+    Cow::Owned(places)
+}
+
+fn body(call: &Call<'_>, account: &Account, shown: &[u32], page: &Page) -> String {
+    let (pagination, links) = page.envelope(call, "user");
+    let mut body = String::with_capacity(shown.len() * 640 + 1024);
+    body.push_str("{\"users\":[");
+    for (number, &at) in shown.iter().enumerate() {
+        if number > 0 {
+            body.push(',');
+        }
+        body.push_str(&account.users.get(at as usize).body);
+    }
+    body.push_str(&format!(
+        "],\"pagination\":{pagination},\"links\":{links}}}"
+    ));
+    body
+}
+
+/// Edits and deletes users while the list is being walked, as the options say. `middle` is a user
+/// of the answered page.
+fn change_account(call: &Call<'_>, middle: Option<u32>) {
+    let edits = &call.options.edits;
+    if edits.after_each_users_page == 0 && edits.delete_users == 0 {
+        return;
+    }
+    let mut world = call.shared.world_mut();
+    let mut control = call.shared.control();
+    let account = &mut world.account;
+    let count = account.users.len();
+    let most = edits.most.min(count);
+    let until = most.min(control.edits_made + edits.after_each_users_page);
+    for number in control.edits_made..until {
+        account.users.edit(spread(number, count), clock::now());
+    }
+    control.edits_made = control.edits_made.max(until);
+    if let Some(at) = middle.filter(|_| control.users_deleted < edits.delete_users) {
+        control.users_deleted += 1;
+        account.delete_user(at as usize);
+    }
+}
+
+/// The place of pick `number` out of `count`: each comes once, neighbours far apart.
+fn spread(number: usize, count: usize) -> usize {
+    let common = |a: usize, b: usize| {
+        let (mut a, mut b) = (a, b);
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        a
+    };
+    let mut step = (count * 5 / 8).max(1);
+    while common(step, count) != 1 {
+        step += 1;
+    }
+    (count / 2 + number * step) % count
+}
+
+/// The place of the user in the path; 404 if there is none, or no longer.
+fn find(call: &Call<'_>, account: &Account) -> Result<usize, Problem> {
+    let place = account.users.find(call.id);
+    place
+        .filter(|&index| !account.users.get(index).deleted)
+        .ok_or_else(|| Problem::new(404, "USER_NOT_FOUND", "user not found"))
+}
+
+/// API document, "Retrieve user information".
+pub fn one(call: &Call<'_>) -> Result<Response, Problem> {
+    let world = call.shared.world();
+    let index = find(call, &world.account)?;
+    let body = world.account.users.get(index).body.as_bytes();
+    Ok(Response::json(200, body))
+}
+
+/// API document, "Retrieve all conversations for a user": the whole list, ids alone.
+pub fn conversations(call: &Call<'_>) -> Result<Response, Problem> {
+    let world = call.shared.world();
+    let account = &world.account;
+    let index = find(call, account)?;
+    let listed = account.conversations.of_user(index);
+    let ids = listed.iter().map(|&at| account.conversations.id(at));
+    let entries: Vec<_> = ids.map(|id| json!({"id": id})).collect();
+    let body = json!({"conversations": entries});
+    Ok(Response::json(200, body.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn picks_are_spread_and_come_once() {
+        for count in [1, 2, 7, 100, 1001] {
+            let mut picks: Vec<usize> = (0..count).map(|number| spread(number, count)).collect();
+            picks.sort_unstable();
+            assert_eq!(picks, (0..count).collect::<Vec<_>>());
+        }
+        assert!(spread(0, 100).abs_diff(spread(1, 100)) > 20);
+    }
+}

@@ -1,0 +1,384 @@
+//! The harness: runs the program, and checks what must hold of any run.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use freshchat_sandbox::{Options, Sandbox};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+/// A run of the program that is yet to start.
+pub struct Tap {
+    files: TempDir,
+    config: Value,
+    arguments: Vec<String>,
+    variables: Vec<(String, String)>,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub struct Run {
+    pub stdout: String,
+    pub stderr: String,
+    /// The exit code; none after a kill.
+    pub code: Option<i32>,
+    /// The lines of stdout.
+    pub messages: Vec<Value>,
+}
+
+impl Tap {
+    /// A run against an account, of the streams that are selected by default.
+    pub fn new(sandbox: &Sandbox) -> Self {
+        Self::with_config(sandbox.config())
+    }
+
+    pub fn with_config(config: Value) -> Self {
+        Self {
+            files: tempfile::tempdir().unwrap(),
+            config,
+            arguments: Vec::new(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// Changes a setting; null takes it away.
+    pub fn set(mut self, setting: &str, value: impl Into<Value>) -> Self {
+        self.config[setting] = value.into();
+        self
+    }
+
+    /// Writes a file and names it in the arguments.
+    pub fn file(mut self, flag: &str, content: &str) -> Self {
+        let path = self.path(flag.trim_start_matches('-'));
+        fs::write(&path, content).unwrap();
+        self.arguments
+            .extend([flag.to_owned(), path.display().to_string()]);
+        self
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    pub fn arg(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn catalog(self, catalog: &Value) -> Self {
+        self.file("--catalog", &catalog.to_string())
+    }
+
+    pub fn state(self, state: &Value) -> Self {
+        self.file("--state", &state.to_string())
+    }
+
+    /// Selects these streams and no other.
+    pub fn streams(self, names: &[&str]) -> Self {
+        let mut catalog = discovered().clone();
+        let streams = catalog["streams"].as_array_mut().unwrap();
+        streams.retain(|stream| names.contains(&stream["tap_stream_id"].as_str().unwrap()));
+        assert_eq!(streams.len(), names.len(), "{names:?}");
+        self.catalog(&catalog)
+    }
+
+    /// The command, with the config file written.
+    pub fn command(&self) -> Command {
+        let mut config = self.config.clone();
+        config
+            .as_object_mut()
+            .unwrap()
+            .retain(|_, value| !value.is_null());
+        fs::write(self.path("config.json"), config.to_string()).unwrap();
+        let mut command = bare_command();
+        command.arg("--config").arg(self.path("config.json"));
+        command.args(&self.arguments);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Runs to the end, whatever it is.
+    pub fn run(&self) -> Run {
+        let output = self.command().output().unwrap();
+        Run::new(output.stdout, output.stderr, output.status.code())
+    }
+
+    /// Runs to the end, which must be a success.
+    pub fn succeed(&self) -> Run {
+        let run = self.run();
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        assert_eq!(run.messages.last().unwrap()["type"], "STATE");
+        run
+    }
+
+    /// Runs, and kills the program after so many lines on stdout.
+    pub fn kill_after(&self, lines: usize) -> Run {
+        let mut child = self
+            .command()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut read = Vec::new();
+        for _ in 0..lines {
+            if stdout.read_until(b'\n', &mut read).unwrap() == 0 {
+                break;
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        Run::new(read, Vec::new(), None)
+    }
+
+    /// Starts the program with both outputs piped.
+    pub fn spawn(&self) -> Child {
+        self.command()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+}
+
+/// The program without arguments, and without anything of this process'
+/// environment that it would read.
+pub fn bare_command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tap-freshchat"));
+    for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
+        command.env_remove(name).env_remove(name.to_uppercase());
+    }
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TAP_FRESHCHAT_")) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Runs the program with these arguments alone.
+pub fn bare(arguments: &[&str]) -> Run {
+    let output = bare_command().args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Run {
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+        code: output.status.code(),
+        messages: Vec::new(),
+    }
+}
+
+/// What `--discover` prints.
+pub fn discovered() -> &'static Value {
+    static CATALOG: OnceLock<Value> = OnceLock::new();
+    CATALOG.get_or_init(|| serde_json::from_str(&bare(&["--discover"]).stdout).unwrap())
+}
+
+/// An account of so many users and few of everything else.
+pub fn account(users: usize) -> Options {
+    let mut options = Options::default();
+    options.sizes.users = users;
+    options
+}
+
+impl Run {
+    fn new(stdout: Vec<u8>, stderr: Vec<u8>, code: Option<i32>) -> Self {
+        let stdout = String::from_utf8(stdout).unwrap();
+        let run = Self {
+            messages: stdout.lines().map(parse_line).collect(),
+            stderr: String::from_utf8(stderr).unwrap(),
+            stdout,
+            code,
+        };
+        run.check();
+        run
+    }
+
+    /// What must hold of any output: each record comes after its schema, is
+    /// valid against it, and has its key.
+    fn check(&self) {
+        let mut schemas: HashMap<&str, (jsonschema::Validator, &Value)> = HashMap::new();
+        for message in &self.messages {
+            let stream = message["stream"].as_str().unwrap_or_default();
+            match message["type"].as_str().unwrap() {
+                "SCHEMA" => {
+                    let validator = jsonschema::options()
+                        .should_validate_formats(true)
+                        .build(&message["schema"])
+                        .unwrap();
+                    schemas.insert(stream, (validator, &message["key_properties"]));
+                }
+                "RECORD" => {
+                    let (schema, keys) = &schemas[stream];
+                    let record = &message["record"];
+                    if let Some(error) = schema.iter_errors(record).next() {
+                        panic!("{error} at {}: {message}", error.instance_path());
+                    }
+                    for key in keys.as_array().unwrap() {
+                        let value = &record[key.as_str().unwrap()];
+                        assert!(!value.is_null() && value != "", "{key} of {message}");
+                    }
+                }
+                "STATE" => assert!(message["value"].is_object(), "{message}"),
+                "ACTIVATE_VERSION" => assert!(message["version"].is_i64(), "{message}"),
+                other => panic!("{other} is no message type"),
+            }
+        }
+    }
+
+    /// The records of a stream, in order.
+    pub fn records(&self, stream: &str) -> Vec<&Value> {
+        let of_stream =
+            |message: &&Value| message["type"] == "RECORD" && message["stream"] == stream;
+        self.messages
+            .iter()
+            .filter(of_stream)
+            .map(|message| &message["record"])
+            .collect()
+    }
+
+    /// The messages of one type, in order.
+    pub fn of_type(&self, name: &str) -> Vec<&Value> {
+        self.messages
+            .iter()
+            .filter(|message| message["type"] == name)
+            .collect()
+    }
+
+    /// The last state, or an empty one.
+    pub fn state(&self) -> Value {
+        let states = self.of_type("STATE");
+        states
+            .last()
+            .map_or(json!({}), |message| message["value"].clone())
+    }
+
+    /// A stream's bookmark in the last state.
+    pub fn bookmark(&self, stream: &str) -> Value {
+        self.state()["bookmarks"][stream]["replication_key_value"].clone()
+    }
+
+    /// The last line of stderr.
+    pub fn last_line(&self) -> &str {
+        self.stderr.lines().last().unwrap_or_default()
+    }
+
+    /// Checks that the run ended with this code and one CRITICAL line, which
+    /// holds all of the words.
+    pub fn assert_failed(&self, code: i32, words: &[&str]) {
+        assert_eq!(self.code, Some(code), "{}", self.stderr);
+        let critical: Vec<&str> = self
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("CRITICAL"))
+            .collect();
+        assert_eq!(critical, [self.last_line()], "{}", self.stderr);
+        for word in words {
+            assert!(
+                critical[0].contains(word),
+                "no {word:?} in: {}",
+                critical[0]
+            );
+        }
+    }
+}
+
+fn parse_line(line: &str) -> Value {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
+}
+
+/// The key properties of a stream, from the catalog.
+fn keys(stream: &str) -> Vec<String> {
+    let streams = discovered()["streams"].as_array().unwrap();
+    let entry = streams
+        .iter()
+        .find(|entry| entry["stream"] == stream)
+        .unwrap();
+    serde_json::from_value(entry["key_properties"].clone()).unwrap()
+}
+
+/// Records by their key. A record that is there twice must be the same, but
+/// for an edit in between, of which the later one counts.
+pub fn by_key<'a>(
+    stream: &str,
+    records: impl IntoIterator<Item = &'a Value>,
+) -> BTreeMap<String, &'a Value> {
+    let keys = keys(stream);
+    let key = |record: &Value| {
+        let values: Vec<String> = keys.iter().map(|key| record[key].to_string()).collect();
+        values.join(" ")
+    };
+    records
+        .into_iter()
+        .map(|record| (key(record), record))
+        .collect()
+}
+
+/// Checks that the records are the stream's truth: each of it once (by key)
+/// and with every value that the API has, and nothing else.
+pub fn assert_complete<'a>(
+    sandbox: &Sandbox,
+    stream: &str,
+    records: impl IntoIterator<Item = &'a Value>,
+) {
+    let truth = sandbox.truth(stream);
+    let truth = by_key(stream, &truth);
+    let records = by_key(stream, records);
+    let names = |all: &BTreeMap<String, &Value>| all.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&records), names(&truth), "{stream}");
+    for (key, expected) in truth {
+        for (name, value) in expected.as_object().unwrap() {
+            let found = &records[&key][name];
+            // A lone object where a list belongs becomes a list of one.
+            let wrapped = found.is_array() && *found == json!([value]);
+            assert!(
+                wrapped || found == value,
+                "{stream} {key} {name}: {found} for {value}"
+            );
+        }
+        assert!(records[&key]["_extra"].is_null(), "{stream} {key}");
+    }
+}
+
+/// A catalog with this metadata for the stream itself.
+pub fn with_stream_metadata(catalog: &Value, stream: &str, metadata: Map<String, Value>) -> Value {
+    with_metadata(catalog, stream, &[], metadata)
+}
+
+/// A catalog with this metadata added at one breadcrumb of a stream.
+pub fn with_metadata(
+    catalog: &Value,
+    stream: &str,
+    breadcrumb: &[&str],
+    metadata: Map<String, Value>,
+) -> Value {
+    let mut catalog = catalog.clone();
+    let streams = catalog["streams"].as_array_mut().unwrap();
+    let entry = streams
+        .iter_mut()
+        .find(|entry| entry["stream"] == stream)
+        .unwrap();
+    let nodes = entry["metadata"].as_array_mut().unwrap();
+    let node = nodes
+        .iter_mut()
+        .find(|node| node["breadcrumb"] == json!(breadcrumb))
+        .unwrap();
+    node["metadata"].as_object_mut().unwrap().extend(metadata);
+    catalog
+}
+
+/// Reads a child's stdout until a line has the text.
+pub fn wait_for_line(child: &mut Child, text: &str) {
+    let stdout = BufReader::new(child.stdout.as_mut().unwrap());
+    let found = stdout.lines().any(|line| line.unwrap().contains(text));
+    assert!(found, "no line with {text:?}");
+    std::io::stdout().flush().unwrap();
+}
