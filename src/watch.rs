@@ -41,7 +41,7 @@ fn watch_signals(output: Arc<Output>) -> io::Result<()> {
     thread::Builder::new()
         .name("signals".into())
         .spawn(move || {
-            for _ in signals.forever() {
+            if signals.forever().next().is_some() {
                 log::info!("stopped by a signal; the last STATE holds what is complete");
                 output.close();
                 exit(0);

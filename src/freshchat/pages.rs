@@ -153,7 +153,7 @@ impl<'a> Visitor<'a> for Answer<'a> {
             }
         }
         let whole = || match self.shape {
-            Shape::Single(_) => Some(vec![0..self.body.len()]),
+            Shape::Single(_) => Some(Vec::from([0..self.body.len()])),
             Shape::List(_) => None,
         };
         match records.or_else(whole) {
