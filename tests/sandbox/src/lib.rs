@@ -17,6 +17,7 @@ mod control;
 mod faults;
 mod faulty;
 mod http;
+mod inspect;
 mod json;
 mod limits;
 mod metrics;

@@ -12,7 +12,7 @@ use crate::account::Account;
 use crate::control::{Control, InFlight, InFlightGuard, Request as Logged, Stop};
 use crate::http::{self, Broken, Delivery, Request, Response};
 use crate::options::Options;
-use crate::{api, reports};
+use crate::{api, inspect, reports};
 
 /// From this size on, in bytes, a body is not copied to stand behind its head.
 const LARGE: usize = 1024 * 1024;
@@ -160,6 +160,10 @@ fn serve(shared: &Shared, stream: TcpStream, origin: Origin, connection: u64) ->
                 break;
             }
         };
+        if let Some(response) = inspect::answer(shared, &request) {
+            deliver(shared, response, &mut stream, None)?;
+            continue;
+        }
         let guard = (origin == Origin::Api).then(|| shared.in_flight.enter());
         let response = match origin {
             Origin::Api => api::answer(shared, &request, connection),
