@@ -58,6 +58,19 @@ pub struct Settings {
     pub rate_limit_reserve_percent: f64,
     #[serde(rename = "lookback_seconds", deserialize_with = "seconds")]
     pub lookback: Duration,
+    #[serde(rename = "report_lookback_hours", deserialize_with = "hours")]
+    pub report_lookback: Duration,
+    #[serde(
+        rename = "report_request_interval_seconds",
+        deserialize_with = "seconds"
+    )]
+    pub report_request_interval: Duration,
+    #[serde(rename = "report_poll_interval_seconds", deserialize_with = "seconds")]
+    pub report_poll_interval: Duration,
+    #[serde(rename = "report_timeout_minutes", deserialize_with = "minutes")]
+    pub report_timeout: Duration,
+    pub report_jobs_per_event_per_day: u32,
+    pub report_max_unpacked_bytes: u64,
     pub emit_activate_version_messages: bool,
     #[serde(default = "default_user_agent")]
     pub user_agent: String,
@@ -268,8 +281,23 @@ fn cast(text: String, property: &Value) -> std::result::Result<Value, &'static s
 }
 
 fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Duration, D::Error> {
+    duration(deserializer, 1.0)
+}
+
+fn minutes<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Duration, D::Error> {
+    duration(deserializer, 60.0)
+}
+
+fn hours<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Duration, D::Error> {
+    duration(deserializer, 3600.0)
+}
+
+fn duration<'de, D: Deserializer<'de>>(
+    deserializer: D,
+    unit: f64,
+) -> std::result::Result<Duration, D::Error> {
     let number = f64::deserialize(deserializer)?;
-    Duration::try_from_secs_f64(number).map_err(de::Error::custom)
+    Duration::try_from_secs_f64(number * unit).map_err(de::Error::custom)
 }
 
 fn time<'de, D: Deserializer<'de>>(

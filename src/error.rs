@@ -48,6 +48,11 @@ pub enum Error {
     Unexpected { request: String, problem: String },
     /// No answer came.
     Transport { request: String, problem: String },
+    /// A raw report can't be had, or can't be read.
+    Report {
+        event: &'static str,
+        problem: String,
+    },
     /// Writing to stdout failed.
     Output(io::Error),
     /// The reader of stdout went away.
@@ -100,6 +105,7 @@ impl Error {
             | Error::NotJson { .. }
             | Error::Unexpected { .. }
             | Error::Transport { .. }
+            | Error::Report { .. }
             | Error::Output(_)
             | Error::Stopped
             | Error::StreamsFailed { .. }
@@ -197,6 +203,7 @@ impl fmt::Display for Error {
             ),
             Error::Unexpected { request, problem } => write!(f, "{request}: {problem}"),
             Error::Transport { request, problem } => write!(f, "{request}: {problem}"),
+            Error::Report { event, problem } => write!(f, "report {event}: {problem}"),
             Error::Output(source) => write!(f, "stdout: {source}"),
             Error::StdoutClosed => f.write_str("stdout was closed"),
             Error::Stopped => f.write_str("stopped"),

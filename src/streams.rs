@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::extract::reports::{Aliases, Cut};
 use crate::freshchat::Shape;
 use crate::singer::Entry;
 
@@ -27,6 +28,8 @@ pub enum Source {
     Users,
     /// One answer for each group.
     BusinessHours,
+    /// A raw report.
+    Report(ReportSource),
     /// Described, but not extracted by this version.
     NotExtracted,
 }
@@ -42,6 +45,16 @@ pub struct ListSource {
     pub optional: bool,
     /// Whether other streams ask for something of each record's id.
     pub parents: bool,
+}
+
+/// A raw report (API document, "Extract a report").
+pub struct ReportSource {
+    /// The event's name in the API.
+    pub event: &'static str,
+    /// How its time is cut into jobs.
+    pub cut: Cut,
+    /// Columns that the API misspells: `(misspelt, property)`.
+    pub aliases: Aliases,
 }
 
 impl ListSource {
@@ -84,13 +97,32 @@ macro_rules! stream {
     };
 }
 
-/// A raw report.
+/// A raw report, whose rows have no key of their own unless one is given.
 macro_rules! report {
-    ($name:literal) => {
-        report!($name, ["_row_id"], "created_at")
+    ($name:literal, $event:literal) => {
+        report!($name, $event, &[])
     };
-    ($name:literal, $key:expr, $replication_key:literal) => {
-        stream!($name, $key, Some($replication_key), Source::NotExtracted)
+    ($name:literal, $event:literal, $aliases:expr) => {
+        report!(
+            $name,
+            $event,
+            Cut::Months,
+            $aliases,
+            ["_row_id"],
+            "created_at"
+        )
+    };
+    ($name:literal, $event:literal, $cut:expr, $aliases:expr, $key:expr, $replication_key:literal) => {
+        stream!(
+            $name,
+            $key,
+            Some($replication_key),
+            Source::Report(ReportSource {
+                event: $event,
+                cut: $cut,
+                aliases: $aliases,
+            })
+        )
     };
 }
 
@@ -138,23 +170,30 @@ pub static STREAMS: [Stream; 31] = [
         Some("retrieved_at"),
         Source::NotExtracted
     ),
-    report!("report_chat_transcript", ["message_id"], "created_time"),
-    report!("report_conversation_created"),
-    report!("report_message_sent"),
-    report!("report_conversation_resolved"),
-    report!("report_conversation_resolution_label"),
-    report!("report_csat_score"),
-    report!("report_first_response_time"),
-    report!("report_response_time"),
-    report!("report_resolution_time"),
-    report!("report_conversation_agent_assigned"),
-    report!("report_conversation_group_assigned"),
-    report!("report_agent_activity"),
-    report!("report_agent_intelliassign_activity"),
-    report!("report_conversation_activity"),
-    report!("report_classic", ["interaction_id"], "created_timestamp"),
+    report!("report_chat_transcript", "Chat-Transcript", Cut::Days, &[], ["message_id"], "created_time"),
+    report!("report_conversation_created", "Conversation-Created", &[("conversation_url", "conv_url")]),
+    report!("report_message_sent", "Message-Sent"),
+    report!("report_conversation_resolved", "Conversation-Resolved"),
+    report!(
+        "report_conversation_resolution_label",
+        "Conversation-Resolution-Label",
+        &[("abel_sub_category_name", "label_sub_category_name")]
+    ),
+    report!("report_csat_score", "CSAT-Score"),
+    report!("report_first_response_time", "First-Response-Time"),
+    report!("report_response_time", "Response-Time"),
+    report!("report_resolution_time", "Resolution-Time"),
+    report!("report_conversation_agent_assigned", "Conversation-Agent-Assigned"),
+    report!("report_conversation_group_assigned", "Conversation-Group-Assigned"),
+    report!("report_agent_activity", "Agent-Activity"),
+    report!("report_agent_intelliassign_activity", "Agent-Intelliassign-Activity"),
+    report!("report_conversation_activity", "Conversation-Activity"),
+    report!("report_classic", "Classic", Cut::Days, &[], ["interaction_id"], "created_timestamp"),
     report!(
         "report_agent_performance",
+        "Agent-performance",
+        Cut::ClosedDays,
+        &[],
         ["agent_id", "report_start_time", "report_end_time"],
         "report_end_time"
     ),
@@ -176,6 +215,12 @@ impl Stream {
         !matches!(self.source, Source::NotExtracted)
     }
 
+    /// Whether the stream is synced unless a catalog says otherwise. Reports
+    /// are not: each is a job of its own, of which the API takes one a minute.
+    fn is_default(&self) -> bool {
+        self.is_extracted() && !matches!(self.source, Source::Report(_))
+    }
+
     /// What discovery prints for the stream.
     pub fn discover(&self) -> Entry {
         Entry::discovered(
@@ -183,7 +228,7 @@ impl Stream {
             self.schema(),
             self.key,
             self.replication_key,
-            self.is_extracted(),
+            self.is_default(),
         )
     }
 }

@@ -2,18 +2,21 @@
 //! each.
 
 use std::collections::HashMap;
+use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
+use chrono::{SubsecRound, Utc};
 
 use crate::config::{Config, Settings};
 use crate::error::{Error, Result};
+use crate::extract::reports::{Engine, Finished, ReportRun, is_unknown_event};
 use crate::extract::{self, Run, StreamRun};
-use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy};
+use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage};
 use crate::select::Selected;
 use crate::singer::{Output, RecordWriter, State, metrics};
-use crate::streams::{Source, Stream};
+use crate::streams::{ReportSource, STREAMS, Source, Stream};
 use crate::watch;
 
 /// What became of a stream.
@@ -26,15 +29,18 @@ enum Status {
 }
 
 /// A row of the closing table.
-struct Report {
-    stream: &'static str,
+struct Row {
+    stream: &'static Stream,
     records: u64,
     requests: u64,
     took: Duration,
     status: Status,
+    /// Why nothing can be read any more, if so.
+    ended: Option<Error>,
 }
 
-/// Syncs the streams.
+/// Syncs the streams: the raw reports, which are waiting most of the time,
+/// beside all others.
 ///
 /// # Errors
 /// [`Error::StreamsFailed`] and [`Error::NothingReadable`] at the end; earlier
@@ -43,28 +49,68 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
     let output = Arc::new(Output::new(state));
     watch::start(&output);
     let client = client(config);
+    let storage = storage(config);
     let run = Run {
         settings: &config.settings,
         output: &output,
-        started_at: Utc::now(),
+        started_at: Utc::now().trunc_subsecs(3),
         parents: Mutex::new(HashMap::new()),
     };
     if selected.is_empty() {
         log::warn!("no stream is selected");
     }
     let mut reports = Vec::new();
-    for stream in selected {
-        let (report, ended) = run_stream(&run, &client, stream)?;
-        reports.push(report);
-        if let Some(error) = ended {
-            output.state()?;
-            print_table(&reports);
-            return Err(error);
+    let mut others = Vec::new();
+    for selected in selected {
+        match &selected.stream.source {
+            Source::Report(source) => reports.push(begin_report(&run, &client, selected, source)?),
+            _ => others.push(selected),
         }
     }
+    let engine = Engine::new(&run, &storage, reports);
+    let mut rows = thread::scope(|scope| {
+        let extracting = scope.spawn(|| engine.run());
+        let rows = run_others(&run, &client, others);
+        if !matches!(&rows, Ok(rows) if rows.iter().all(|row| row.ended.is_none())) {
+            engine.stop();
+        }
+        let finished = extracting
+            .join()
+            .unwrap_or_else(|panic| resume_unwind(panic));
+        let mut rows = rows?;
+        for finished in finished {
+            rows.push(report_row(finished)?);
+        }
+        Ok::<_, Error>(rows)
+    })?;
     output.state()?;
-    print_table(&reports);
-    conclude(&reports)
+    rows.sort_by_key(|row| {
+        STREAMS
+            .iter()
+            .position(|stream| stream.name == row.stream.name)
+    });
+    print_table(&rows);
+    conclude(rows)
+}
+
+/// Syncs the streams that aren't reports, one after the other, until one ends
+/// the run.
+fn run_others(run: &Run, client: &Client, others: Vec<Selected>) -> Result<Vec<Row>> {
+    let mut rows: Vec<Row> = Vec::new();
+    for selected in others {
+        rows.push(run_stream(run, client, selected)?);
+        if rows.iter().any(|row| row.ended.is_some()) {
+            break;
+        }
+    }
+    Ok(rows)
+}
+
+/// Where the files of the reports are.
+fn storage(config: &Config) -> Storage {
+    let settings = &config.settings;
+    let loopback = config.address.is_loopback();
+    Storage::new(&settings.user_agent, settings.request_timeout, loopback)
 }
 
 /// The client of a run, which logs a Singer metric for each exchange.
@@ -97,40 +143,88 @@ pub fn client(config: &Config) -> Client {
     Client::new(options, observe)
 }
 
-/// Syncs one stream. An error is in the result where the run can't go on: as
-/// the second of the pair where the closing table can still be shown.
-fn run_stream(run: &Run, client: &Client, selected: Selected) -> Result<(Report, Option<Error>)> {
+/// Syncs one stream.
+fn run_stream(run: &Run, client: &Client, selected: Selected) -> Result<Row> {
     let started = Instant::now();
     let stream = selected.stream;
     let full_table = selected.full_table || stream.replication_key.is_none();
     let version = (full_table && run.settings.emit_activate_version_messages)
         .then(|| run.started_at.timestamp_millis());
-    log::info!("stream `{}`: started", stream.name);
     let mut stream_run = StreamRun {
         run,
         stream,
         api: client.api(),
-        writer: RecordWriter::new(stream.name, selected.fields, &selected.keys, version),
+        writer: begin(run, selected, version)?,
         full_table,
     };
-    let key = stream.replication_key;
-    run.output
-        .schema(stream.name, &selected.schema, &selected.keys, key)?;
     let result = extract::extract(&mut stream_run);
     if let (Ok(()), Some(version)) = (&result, version) {
         run.output.activate_version(stream.name, version)?;
     }
+    let (records, requests) = (stream_run.writer.written(), stream_run.api.requests());
+    row(stream, records, requests, started.elapsed(), result)
+}
+
+/// Writes a stream's schema, and makes the writer of its records.
+fn begin(run: &Run, selected: Selected, version: Option<i64>) -> Result<RecordWriter> {
+    let stream = selected.stream;
+    log::info!("stream `{}`: started", stream.name);
+    let key = stream.replication_key;
+    run.output
+        .schema(stream.name, &selected.schema, &selected.keys, key)?;
+    Ok(RecordWriter::new(
+        stream.name,
+        selected.fields,
+        &selected.keys,
+        version,
+    ))
+}
+
+fn begin_report<'a>(
+    run: &Run,
+    client: &'a Client,
+    selected: Selected,
+    source: &'static ReportSource,
+) -> Result<ReportRun<'a>> {
+    Ok(ReportRun {
+        stream: selected.stream,
+        source,
+        api: client.api(),
+        full_table: selected.full_table,
+        writer: begin(run, selected, None)?,
+    })
+}
+
+fn report_row(finished: Finished) -> Result<Row> {
+    let Finished {
+        stream,
+        records,
+        requests,
+        took,
+        result,
+    } = finished;
+    row(stream, records, requests, took, result)
+}
+
+/// Says what became of a stream; errors of stdout go through.
+fn row(
+    stream: &'static Stream,
+    records: u64,
+    requests: u64,
+    took: Duration,
+    result: Result<()>,
+) -> Result<Row> {
     let (status, ended) = judge(stream, result)?;
-    let report = Report {
-        stream: stream.name,
-        records: stream_run.writer.written(),
-        requests: stream_run.api.requests(),
-        took: started.elapsed(),
+    metrics::record_count(stream.name, records);
+    log::info!("stream `{}`: {}", stream.name, status.name());
+    Ok(Row {
+        stream,
+        records,
+        requests,
+        took,
         status,
-    };
-    metrics::record_count(report.stream, report.records);
-    log::info!("stream `{}`: {}", report.stream, status.name());
-    Ok((report, ended))
+        ended,
+    })
 }
 
 /// The status that a stream's result means; errors of stdout go through.
@@ -141,19 +235,17 @@ fn judge(stream: &Stream, result: Result<()>) -> Result<(Status, Option<Error>)>
         Err(error) => error,
     };
     let optional = matches!(&stream.source, Source::List(source) if source.optional);
+    let name = stream.name;
     match error.status() {
-        Some(403) => log::warn!(
-            "stream `{}`: this token may not read it: {error}",
-            stream.name
-        ),
+        Some(403) => log::warn!("stream `{name}`: this token may not read it: {error}"),
         Some(404) if optional => {
-            log::warn!(
-                "stream `{}`: this account doesn't have it: {error}",
-                stream.name
-            );
+            log::warn!("stream `{name}`: this account doesn't have it: {error}")
+        }
+        _ if is_unknown_event(&error) => {
+            log::warn!("stream `{name}`: this account doesn't have it: {error}");
         }
         _ => {
-            log::error!("stream `{}`: {error}", stream.name);
+            log::error!("stream `{name}`: {error}");
             let ended = error.ends_run().then_some(error);
             return Ok((Status::Failed, ended));
         }
@@ -161,12 +253,16 @@ fn judge(stream: &Stream, result: Result<()>) -> Result<(Status, Option<Error>)>
     Ok((Status::Unavailable, None))
 }
 
-fn conclude(reports: &[Report]) -> Result<()> {
-    let with = |status: Status| reports.iter().filter(move |report| report.status == status);
+/// The run's result.
+fn conclude(mut rows: Vec<Row>) -> Result<()> {
+    if let Some(error) = rows.iter_mut().find_map(|row| row.ended.take()) {
+        return Err(error);
+    }
+    let with = |status: Status| rows.iter().filter(move |row| row.status == status);
     let failed: Vec<String> = with(Status::Failed)
-        .map(|report| report.stream.to_owned())
+        .map(|row| row.stream.name.to_owned())
         .collect();
-    let selected = reports.len();
+    let selected = rows.len();
     if !failed.is_empty() {
         return Err(Error::StreamsFailed { failed, selected });
     }
@@ -176,8 +272,8 @@ fn conclude(reports: &[Report]) -> Result<()> {
     Ok(())
 }
 
-fn print_table(reports: &[Report]) {
-    let width = reports.iter().map(|report| report.stream.len()).max();
+fn print_table(rows: &[Row]) {
+    let width = rows.iter().map(|row| row.stream.name.len()).max();
     let width = width.unwrap_or_default().max("stream".len());
     log::info!(
         "{:width$}  {:>10}  {:>8}  {:>8}  status",
@@ -186,14 +282,14 @@ fn print_table(reports: &[Report]) {
         "requests",
         "seconds"
     );
-    for report in reports {
+    for row in rows {
         log::info!(
             "{:width$}  {:>10}  {:>8}  {:>8.1}  {}",
-            report.stream,
-            report.records,
-            report.requests,
-            report.took.as_secs_f64(),
-            report.status.name()
+            row.stream.name,
+            row.records,
+            row.requests,
+            row.took.as_secs_f64(),
+            row.status.name()
         );
     }
 }

@@ -5,6 +5,7 @@ mod business_hours;
 mod list;
 mod overlap;
 mod pool;
+pub mod reports;
 mod users;
 mod window;
 
@@ -58,7 +59,7 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
         Source::List(source) => list::extract(stream_run, source),
         Source::Users => users::extract(stream_run),
         Source::BusinessHours => business_hours::extract(stream_run),
-        Source::NotExtracted => Err(Error::NotExtracted {
+        Source::Report(_) | Source::NotExtracted => Err(Error::NotExtracted {
             stream: stream_run.stream.name.to_owned(),
         }),
     }

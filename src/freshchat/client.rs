@@ -134,8 +134,13 @@ impl Client {
         }
     }
 
-    /// Sends the request once, and reads the answer to its end.
-    fn send(&self, get: &Get) -> std::result::Result<(StatusCode, HeaderMap, String), ureq::Error> {
+    /// Sends the request once, with a JSON body as a POST, and reads the answer
+    /// to its end.
+    fn send(
+        &self,
+        get: &Get,
+        post: Option<&str>,
+    ) -> std::result::Result<(StatusCode, HeaderMap, String), ureq::Error> {
         let mut address = self.options.address.join(&get.path);
         if !get.query.is_empty() {
             let mut query = form_urlencoded::Serializer::new(String::new());
@@ -143,8 +148,16 @@ impl Client {
             address = format!("{address}?{}", query.finish());
         }
         let token = format!("Bearer {}", self.options.token.expose());
-        let call = self.agent.get(address).header(header::AUTHORIZATION, token);
-        let mut response: Response<ureq::Body> = call.call()?;
+        let mut response: Response<ureq::Body> = match post {
+            None => {
+                let call = self.agent.get(address);
+                call.header(header::AUTHORIZATION, token).call()?
+            }
+            Some(body) => {
+                let call = self.agent.post(address).content_type("application/json");
+                call.header(header::AUTHORIZATION, token).send(body)?
+            }
+        };
         let body = response
             .body_mut()
             .with_config()
@@ -156,17 +169,17 @@ impl Client {
         Ok((parts.status, parts.headers, body))
     }
 
-    fn try_once(&self, get: &Get) -> Tried {
+    fn try_once(&self, get: &Get, post: Option<&str>) -> Tried {
         let permit = self.options.limits.enter();
         let started = Instant::now();
-        let sent = self.send(get);
+        let sent = self.send(get, post);
         drop(permit);
         (self.observer)(&Exchange {
             endpoint: get.endpoint,
             status: sent.as_ref().ok().map(|(status, ..)| status.as_u16()),
             took: started.elapsed(),
         });
-        let request = self.describe(get);
+        let request = self.describe(get, post);
         let (status, headers, body) = match sent {
             Ok(answer) => answer,
             Err(error) => {
@@ -245,18 +258,18 @@ impl Client {
         let mut retries = self.options.retry.start();
         loop {
             requests.fetch_add(1, Ordering::Relaxed);
-            let (error, wait, all) = match self.try_once(get) {
+            let (error, wait, all) = match self.try_once(get, None) {
                 Tried::Failed(error) => return Err(error),
                 Tried::Done(body) => match parse(body) {
                     Ok(parsed) => return Ok(parsed),
                     Err(problem) if problem.is_data() => {
                         return Err(Error::Unexpected {
-                            request: self.describe(get),
+                            request: self.describe(get, None),
                             problem: problem.to_string(),
                         });
                     }
                     Err(problem) => {
-                        let error = self.not_json(self.describe(get), problem.to_string());
+                        let error = self.not_json(self.describe(get, None), problem.to_string());
                         (error, None, false)
                     }
                 },
@@ -283,8 +296,25 @@ impl Client {
         }
     }
 
-    fn describe(&self, get: &Get) -> String {
-        format!("GET {}", self.options.address.path_of(&get.path))
+    /// Sends a POST once. A lost answer leaves open whether it was carried out.
+    fn post<T>(
+        &self,
+        get: &Get,
+        body: &str,
+        parse: impl Fn(String) -> serde_json::Result<T>,
+    ) -> Result<T> {
+        match self.try_once(get, Some(body)) {
+            Tried::Done(answer) => parse(answer).map_err(|problem| Error::Unexpected {
+                request: self.describe(get, Some(body)),
+                problem: problem.to_string(),
+            }),
+            Tried::Failed(error) | Tried::Again { error, .. } => Err(error),
+        }
+    }
+
+    fn describe(&self, get: &Get, post: Option<&str>) -> String {
+        let method = if post.is_some() { "POST" } else { "GET" };
+        format!("{method} {}", self.options.address.path_of(&get.path))
     }
 
     fn not_json(&self, request: String, problem: String) -> Error {
@@ -318,6 +348,21 @@ impl Api<'_> {
     /// Any error of the API; retries are behind it.
     pub fn get<T>(&self, get: &Get, parse: impl Fn(String) -> serde_json::Result<T>) -> Result<T> {
         self.client.get(get, &self.requests, &parse)
+    }
+
+    /// The parsed answer of a POST request with a JSON body, which is sent once.
+    ///
+    /// # Errors
+    /// Any error of the API.
+    pub fn post<T>(
+        &self,
+        endpoint: &'static str,
+        body: &serde_json::Value,
+        parse: impl Fn(String) -> serde_json::Result<T>,
+    ) -> Result<T> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.client
+            .post(&Get::new(endpoint), &body.to_string(), parse)
     }
 
     /// Requests sent so far, with every retry.

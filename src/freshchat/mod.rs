@@ -6,10 +6,13 @@ mod address;
 mod client;
 mod limits;
 mod pages;
+pub mod reports;
 mod retry;
+mod storage;
 
 pub use address::Address;
 pub use client::{Api, Client, Exchange, Get, Options};
 pub use limits::Limits;
 pub use pages::{Page, Shape};
 pub use retry::RetryPolicy;
+pub use storage::{DownloadError, Storage};

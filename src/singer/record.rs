@@ -59,6 +59,11 @@ impl RecordWriter {
         self.tail = format!("}},\"time_extracted\":\"{}\"}}\n", timestamp::format(time));
     }
 
+    /// The properties of its records.
+    pub fn fields(&self) -> &Fields {
+        &self.fields
+    }
+
     /// Number of records written.
     pub fn written(&self) -> u64 {
         self.written
@@ -83,31 +88,50 @@ impl RecordWriter {
         if self.nuls > 0 {
             self.warn_once("\0", "NUL characters are removed from its strings");
         }
-        let mut values: Vec<Option<&str>> = vec![None; self.fields.list().len()];
-        let mut unknown: Vec<(Cow<str>, &str)> = Vec::new();
+        let mut values: Vec<Option<Given>> = vec![None; self.fields.list().len()];
+        let mut unknown: Vec<(Cow<str>, Given)> = Vec::new();
         let mut guess = 0;
         for_each_entry(&cleaned, |name, value| {
             match self.fields.find(&name, guess) {
                 Some(at) => {
-                    values[at] = Some(value.get());
+                    values[at] = Some(Given::Json(value.get()));
                     guess = at + 1;
                 }
-                None => unknown.push((name, value.get())),
+                None => unknown.push((name, Given::Json(value.get()))),
             }
         })?;
         for (name, value) in added {
             if let Some(at) = self.fields.find(name, 0) {
-                values[at] = Some(value);
+                values[at] = Some(Given::Json(value));
             }
         }
         self.write_values(&values, unknown, out);
         Ok(())
     }
 
+    /// Appends one RECORD line from texts without types, such as the cells of a
+    /// CSV row: `cells` by the place of their property, and `unknown` by name.
+    /// An empty text is null.
+    pub fn write_texts<'a>(
+        &mut self,
+        cells: &'a [Option<Cow<'a, str>>],
+        unknown: impl Iterator<Item = (Cow<'a, str>, &'a str)>,
+        out: &mut Vec<u8>,
+    ) {
+        let values: Vec<Option<Given>> = cells
+            .iter()
+            .map(|cell| cell.as_deref().map(Given::Text))
+            .collect();
+        let unknown = unknown
+            .map(|(name, text)| (name, Given::Text(text)))
+            .collect();
+        self.write_values(&values, unknown, out);
+    }
+
     fn write_values<'a>(
         &mut self,
-        values: &[Option<&'a str>],
-        mut unknown: Vec<(Cow<'a, str>, &'a str)>,
+        values: &[Option<Given<'a>>],
+        mut unknown: Vec<(Cow<'a, str>, Given<'a>)>,
         out: &mut Vec<u8>,
     ) {
         let start = out.len();
@@ -124,7 +148,7 @@ impl RecordWriter {
             out.extend_from_slice(field.label.as_bytes());
             let mark = out.len();
             if let Some(value) = values[at]
-                && !convert(&field.kind, value, out)
+                && !value.convert(&field.kind, out)
             {
                 out.truncate(mark);
                 unknown.push((Cow::Owned(field.name.clone()), value));
@@ -149,7 +173,7 @@ impl RecordWriter {
         self.written += 1;
     }
 
-    fn write_extra(&mut self, unknown: &[(Cow<str>, &str)], first: bool, out: &mut Vec<u8>) {
+    fn write_extra(&mut self, unknown: &[(Cow<str>, Given)], first: bool, out: &mut Vec<u8>) {
         for (name, _) in unknown {
             self.warn_once(
                 name,
@@ -176,15 +200,49 @@ impl RecordWriter {
             out.push(if at == 0 { b'{' } else { b',' });
             write_string(name, out);
             out.push(b':');
-            out.extend_from_slice(value.as_bytes());
+            value.write(out);
         }
         out.push(b'}');
     }
 
-    fn warn_once(&mut self, name: &str, message: &str) {
+    /// Logs a warning of the stream; one of each name.
+    pub fn warn_once(&mut self, name: &str, message: &str) {
         if !self.warned.contains(name) {
             self.warned.insert(name.to_owned());
             log::warn!("stream `{}`: {message}", self.stream);
+        }
+    }
+}
+
+/// A value as the source gave it.
+#[derive(Clone, Copy)]
+enum Given<'a> {
+    Json(&'a str),
+    /// A text without a type.
+    Text(&'a str),
+}
+
+impl Given<'_> {
+    /// Appends the value as the kind wants it; see [`convert`].
+    fn convert(self, kind: &Kind, out: &mut Vec<u8>) -> bool {
+        match (self, kind) {
+            (Given::Json(json), _) => convert(kind, json, out),
+            (Given::Text(""), _) => true,
+            (Given::Text(text), Kind::Object(_) | Kind::Array(_) | Kind::Any) => {
+                let Ok(json) = serde_json::from_str::<&RawValue>(text) else {
+                    return false;
+                };
+                convert(kind, &clean(json.get(), &mut 0), out)
+            }
+            (Given::Text(text), _) => convert_text(kind, text, out),
+        }
+    }
+
+    /// Appends the value as it is.
+    fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Given::Json(json) => out.extend_from_slice(json.as_bytes()),
+            Given::Text(text) => write_string(text, out),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! held, which is kept as it was.
 
 use chrono::{DateTime, Utc};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::timestamp;
@@ -92,6 +93,20 @@ impl Bookmark {
     /// The replication key's value: up to where the stream is complete.
     pub fn value(&self) -> Option<DateTime<Utc>> {
         timestamp::parse(self.0.get(VALUE)?.as_str()?)
+    }
+
+    /// What stands in the bookmark under another name; none if it isn't there,
+    /// or another version wrote it in another form.
+    pub fn progress<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_value(self.0.get(name)?.clone()).ok()
+    }
+
+    /// Sets what stands under another name; null takes it away.
+    pub fn set_progress(&mut self, name: &str, progress: Value) {
+        match progress {
+            Value::Null => self.0.shift_remove(name),
+            progress => self.0.insert(name.to_owned(), progress),
+        };
     }
 
     /// Moves the bookmark forward. It never goes back.

@@ -1,0 +1,130 @@
+//! The windows in which a report is asked for.
+
+use chrono::{DateTime, Days, Months, NaiveTime, TimeDelta, Utc};
+
+use crate::extract::window::Window;
+
+/// The API refuses a start that is further back (API document, "Extract a
+/// report").
+const OLDEST: Months = Months::new(15);
+
+/// Kept from that edge, since windows are asked for long after they were
+/// planned.
+const EDGE: TimeDelta = TimeDelta::days(1);
+
+/// How a report's time is cut.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cut {
+    /// A month at most.
+    Months,
+    /// 24 hours at most.
+    Days,
+    /// Whole UTC days that are over: rows are sums over the window.
+    ClosedDays,
+}
+
+impl Cut {
+    /// Windows of the time that make it up, in order; none is empty, and no
+    /// two overlap.
+    pub fn windows(self, whole: Window) -> Vec<Window> {
+        let whole = match self {
+            Cut::ClosedDays => Window {
+                from: midnight(whole.from),
+                to: midnight(whole.to),
+            },
+            Cut::Months | Cut::Days => whole,
+        };
+        let mut windows = Vec::new();
+        let mut from = whole.from;
+        while from < whole.to {
+            let to = self.longest_from(from).min(whole.to);
+            windows.push(Window { from, to });
+            from = to;
+        }
+        windows
+    }
+
+    /// The end of the longest window from here, later than its start.
+    fn longest_from(self, from: DateTime<Utc>) -> DateTime<Utc> {
+        let to = match self {
+            // A calendar month is what the API allows: 31 days at most.
+            Cut::Months => from.checked_add_months(Months::new(1)),
+            Cut::Days | Cut::ClosedDays => from.checked_add_days(Days::new(1)),
+        };
+        to.unwrap_or(DateTime::<Utc>::MAX_UTC)
+    }
+}
+
+/// The earliest start that the API takes now.
+pub fn oldest_start(now: DateTime<Utc>) -> DateTime<Utc> {
+    now.checked_sub_months(OLDEST)
+        .unwrap_or(DateTime::<Utc>::MIN_UTC)
+        + EDGE
+}
+
+fn midnight(time: DateTime<Utc>) -> DateTime<Utc> {
+    time.date_naive().and_time(NaiveTime::MIN).and_utc()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::timestamp::{format, parse};
+
+    fn windows(cut: Cut, from: &str, to: &str) -> Vec<String> {
+        let whole = Window {
+            from: parse(from).unwrap(),
+            to: parse(to).unwrap(),
+        };
+        let day = |time| format(time)[5..16].to_owned();
+        let text = |window: Window| format!("{} {}", day(window.from), day(window.to));
+        cut.windows(whole).into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn cuts_as_the_api_allows() {
+        assert_eq!(
+            windows(Cut::Months, "2026-01-31T10:00:00Z", "2026-04-02"),
+            [
+                "01-31T10:00 02-28T10:00",
+                "02-28T10:00 03-28T10:00",
+                "03-28T10:00 04-02T00:00"
+            ]
+        );
+        assert_eq!(
+            windows(Cut::Days, "2026-01-01T10:00:00Z", "2026-01-02T11:00:00Z"),
+            ["01-01T10:00 01-02T10:00", "01-02T10:00 01-02T11:00"]
+        );
+        assert_eq!(
+            windows(
+                Cut::ClosedDays,
+                "2026-01-01T10:00:00Z",
+                "2026-01-03T11:00:00Z"
+            ),
+            ["01-01T00:00 01-02T00:00", "01-02T00:00 01-03T00:00"]
+        );
+        for cut in [Cut::Months, Cut::Days, Cut::ClosedDays] {
+            assert!(windows(cut, "2026-01-01", "2026-01-01").is_empty());
+        }
+        assert!(windows(Cut::ClosedDays, "2026-01-01", "2026-01-01T23:00:00Z").is_empty());
+    }
+
+    #[test]
+    fn every_window_is_a_month_at_most_and_follows_the_one_before() {
+        let whole = Window {
+            from: parse("2024-01-31").unwrap(),
+            to: parse("2026-03-01").unwrap(),
+        };
+        let windows = Cut::Months.windows(whole);
+        assert_eq!(
+            (windows[0].from, windows[windows.len() - 1].to),
+            (whole.from, whole.to)
+        );
+        assert!(
+            windows
+                .iter()
+                .all(|window| window.to - window.from <= TimeDelta::days(31))
+        );
+        assert!(windows.windows(2).all(|pair| pair[0].to == pair[1].from));
+    }
+}

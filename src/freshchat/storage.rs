@@ -1,0 +1,144 @@
+//! Downloads from the storage host behind a report's links. Nothing here
+//! knows the token: the storage refuses it, and must never see it.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::http::{StatusCode, header};
+use ureq::tls::{RootCerts, TlsConfig};
+use url::Url;
+
+use super::address::is_loopback;
+
+/// A storage in another region is a redirect away.
+const MOST_REDIRECTS: u32 = 5;
+
+const BUFFER: usize = 64 * 1024;
+
+/// A client without a token.
+pub struct Storage {
+    agent: Agent,
+    /// Whether plain http on loopback is allowed: where the API is there too.
+    loopback: bool,
+}
+
+/// Why a download didn't come to its end.
+#[derive(Debug)]
+pub enum DownloadError {
+    /// The link isn't one to follow.
+    Refused(String),
+    /// The storage answered with this status; 403 means that the link's hour
+    /// has passed.
+    Status(u16),
+    /// The connection failed, or the file is shorter than announced.
+    Broken(String),
+    /// The local file can't be written to.
+    Local(std::io::Error),
+}
+
+impl Storage {
+    /// `timeout` bounds the connection, the first byte and each further read,
+    /// never the whole download.
+    pub fn new(user_agent: &str, timeout: Duration, loopback: bool) -> Self {
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .https_only(!loopback)
+            .max_redirects(if loopback { 0 } else { MOST_REDIRECTS })
+            .max_redirects_will_error(false)
+            .user_agent(user_agent)
+            // The file is compressed already, and its length counts.
+            .accept_encoding("identity")
+            .timeout_connect(Some(timeout))
+            .timeout_recv_response(Some(timeout))
+            .timeout_per_read(Some(timeout))
+            .tls_config(
+                TlsConfig::builder()
+                    .root_certs(RootCerts::PlatformVerifier)
+                    .build(),
+            );
+        if loopback {
+            config = config.proxy(None);
+        }
+        Self {
+            agent: config.build().new_agent(),
+            loopback,
+        }
+    }
+
+    /// Copies the file behind a link.
+    ///
+    /// # Errors
+    /// See [`DownloadError`]; `into` may have got a part of the file.
+    pub fn download(&self, link: &str, into: &mut impl Write) -> Result<(), DownloadError> {
+        self.check(link)?;
+        let broken = |error: &dyn std::fmt::Display| DownloadError::Broken(error.to_string());
+        let mut response = self
+            .agent
+            .get(link)
+            .call()
+            .map_err(|error| broken(&error))?;
+        if response.status() != StatusCode::OK {
+            return Err(DownloadError::Status(response.status().as_u16()));
+        }
+        let announced: Option<u64> = response
+            .headers()
+            .get(header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse().ok());
+        let mut body = response.body_mut().as_reader();
+        let mut buffer = vec![0; BUFFER];
+        let mut length = 0;
+        loop {
+            let read = body.read(&mut buffer).map_err(|error| broken(&error))?;
+            if read == 0 {
+                break;
+            }
+            length += read as u64;
+            into.write_all(&buffer[..read])
+                .map_err(DownloadError::Local)?;
+        }
+        match announced {
+            Some(announced) if announced != length => Err(DownloadError::Broken(format!(
+                "{length} of {announced} bytes came"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self, link: &str) -> Result<(), DownloadError> {
+        // The address isn't shown: its query is the key to the file.
+        let url = Url::parse(link)
+            .map_err(|_| DownloadError::Refused("the link is no address".into()))?;
+        match url.scheme() {
+            "https" => Ok(()),
+            "http" if self.loopback && is_loopback(&url) => Ok(()),
+            scheme => Err(DownloadError::Refused(format!(
+                "the link to {} is {scheme}, not https",
+                url.host_str().unwrap_or("nowhere")
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn follows_https_only() {
+        let storage = |loopback| Storage::new("test", Duration::from_secs(1), loopback);
+        assert!(storage(false).check("https://s3.example.com/a?b").is_ok());
+        assert!(storage(true).check("http://127.0.0.1:9/a").is_ok());
+        for (loopback, link) in [
+            (false, "http://127.0.0.1:9/a"),
+            (true, "http://s3.example.com/a?key=secret"),
+            (true, "file:///etc/passwd"),
+            (false, "nothing"),
+        ] {
+            match storage(loopback).check(link) {
+                Err(DownloadError::Refused(problem)) => assert!(!problem.contains("secret")),
+                other => panic!("{link}: {other:?}"),
+            }
+        }
+    }
+}
