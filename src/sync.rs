@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::extract::reports::{Engine, Finished, ReportRun, is_unknown_event};
 use crate::extract::{self, Run, StreamRun};
 use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage};
+use crate::progress;
 use crate::select::Selected;
 use crate::singer::{Output, RecordWriter, State, metrics};
 use crate::streams::{ReportSource, STREAMS, Source, Stream};
@@ -157,6 +158,8 @@ fn run_stream(run: &Run, client: &Client, selected: Selected) -> Result<Row> {
         writer: begin(run, selected, version)?,
         full_table,
     };
+    let requests = Some(stream_run.api.counter());
+    progress::follow(stream.name, stream_run.writer.counter(), requests);
     let result = extract::extract(&mut stream_run);
     if let (Ok(()), Some(version)) = (&result, version) {
         run.output.activate_version(stream.name, version)?;
@@ -186,13 +189,16 @@ fn begin_report<'a>(
     selected: Selected,
     source: &'static ReportSource,
 ) -> Result<ReportRun<'a>> {
-    Ok(ReportRun {
+    let report = ReportRun {
         stream: selected.stream,
         source,
         api: client.api(),
         full_table: selected.full_table,
         writer: begin(run, selected, None)?,
-    })
+    };
+    let requests = Some(report.api.counter());
+    progress::follow(report.stream.name, report.writer.counter(), requests);
+    Ok(report)
 }
 
 fn report_row(finished: Finished) -> Result<Row> {
@@ -214,6 +220,7 @@ fn row(
     took: Duration,
     result: Result<()>,
 ) -> Result<Row> {
+    progress::end(stream.name);
     let (status, ended) = judge(stream, result)?;
     metrics::record_count(stream.name, records);
     log::info!("stream `{}`: {}", stream.name, status.name());

@@ -13,6 +13,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
+use crate::progress;
 use crate::singer::Output;
 
 /// The exit code of a run that a second signal ended in the middle of a line.
@@ -42,6 +43,7 @@ fn watch_signals(output: Arc<Output>) -> io::Result<()> {
         .name("signals".into())
         .spawn(move || {
             if signals.forever().next().is_some() {
+                progress::stop();
                 log::info!("stopped by a signal; the last STATE holds what is complete");
                 output.close();
                 exit(0);
@@ -58,7 +60,10 @@ fn watch_stdout() {
     loop {
         match poll(&mut watched, None) {
             Err(rustix::io::Errno::INTR) => {}
-            Ok(_) if watched[0].revents().contains(PollFlags::ERR) => exit(0),
+            Ok(_) if watched[0].revents().contains(PollFlags::ERR) => {
+                progress::stop();
+                exit(0)
+            }
             Ok(_) | Err(_) => return,
         }
     }

@@ -1,6 +1,7 @@
 //! The HTTP client: the only file that sends a request, and the only one that
 //! exposes the token.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use super::address::Address;
 use super::limits::{self, Limits};
 use super::retry::RetryPolicy;
 use crate::error::{ApiError, Error, Result};
+use crate::progress;
 use crate::secret::Secret;
 
 /// An answer with more bytes than this is no page of records.
@@ -56,7 +58,7 @@ pub struct Client {
 /// The client as one stream uses it: it counts the stream's requests.
 pub struct Api<'a> {
     client: &'a Client,
-    requests: AtomicU64,
+    requests: Arc<AtomicU64>,
 }
 
 /// A GET request.
@@ -130,7 +132,7 @@ impl Client {
     pub fn api(&self) -> Api<'_> {
         Api {
             client: self,
-            requests: AtomicU64::new(0),
+            requests: Arc::default(),
         }
     }
 
@@ -291,6 +293,7 @@ impl Client {
             if all {
                 self.options.limits.close(wait, &error.to_string());
             } else {
+                progress::waiting(wait, &error.to_string());
                 std::thread::sleep(wait);
             }
         }
@@ -368,6 +371,11 @@ impl Api<'_> {
     /// Requests sent so far, with every retry.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The counter behind `requests`, for who watches it.
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.requests)
     }
 }
 

@@ -14,6 +14,7 @@ use chrono::{TimeDelta, Utc};
 
 use super::download::Downloads;
 use super::lane::{Job, Lane, Step, last_requested_at};
+use super::lines;
 use super::plan::oldest_start;
 use super::rows::RowWriter;
 use crate::error::{Error, Result};
@@ -21,6 +22,7 @@ use crate::extract::Run;
 use crate::extract::window::Window;
 use crate::freshchat::reports::{Progress, look, request};
 use crate::freshchat::{Api, RetryPolicy, Storage};
+use crate::progress;
 use crate::singer::RecordWriter;
 use crate::streams::{self, ReportSource, STREAMS};
 
@@ -181,6 +183,7 @@ impl<'a> Engine<'a> {
         loop {
             let mut state = self.lock();
             let action = self.next_action(&mut state);
+            self.show(&state);
             match action {
                 Action::Finished => {
                     // Wakes the writers, which see that all has ended.
@@ -197,6 +200,15 @@ impl<'a> Engine<'a> {
                     self.look(at, job);
                 }
             }
+        }
+    }
+
+    /// Shows a line for each job on a terminal.
+    fn show(&self, state: &State) {
+        for (report, track) in self.reports.iter().zip(&state.tracks) {
+            progress::jobs(report.stream.name, || {
+                lines::of(track.lane.slots(), state.next_request)
+            });
         }
     }
 
@@ -392,6 +404,7 @@ impl<'a> Engine<'a> {
         }
         let ends_run = result.as_ref().is_err_and(Error::ends_run);
         track.ended = Some((result, self.started.elapsed()));
+        progress::end(self.reports[at].stream.name);
         state.stopped |= ends_run;
         self.changed.notify_all();
     }
