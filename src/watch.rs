@@ -7,20 +7,26 @@ use std::process::exit;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 
-use crate::progress;
 use crate::singer::Output;
+use crate::{logging, progress};
 
 /// The exit code of a run that a second signal ended in the middle of a line.
 const INTERRUPTED: i32 = 1;
 
+/// How long the last STATE message may wait for a reader of stdout. Some
+/// callers (Meltano's test of a config) stop reading before they stop the tap.
+const GRACE: Duration = Duration::from_secs(10);
+
 /// Begins to watch. On a signal, a last STATE message for the completed work
-/// is written, and the process exits with 0; a second signal exits at once.
+/// is written, and the process exits with 0; a second signal exits at once,
+/// and so does a stdout that nobody reads.
 pub fn start(output: &Arc<Output>) {
     if let Err(error) = watch_signals(Arc::clone(output)) {
         log::warn!("signals can't be watched ({error}); they end the run without a last STATE");
@@ -45,11 +51,28 @@ fn watch_signals(output: Arc<Output>) -> io::Result<()> {
             if signals.forever().next().is_some() {
                 progress::stop();
                 log::info!("stopped by a signal; the last STATE holds what is complete");
+                end_after_grace();
                 output.close();
                 exit(0);
             }
         })?;
     Ok(())
+}
+
+/// Ends the run if its last message is not out by then.
+fn end_after_grace() {
+    let waiting = thread::Builder::new().name("grace".into());
+    let waited = waiting.spawn(|| {
+        thread::sleep(GRACE);
+        logging::critical(&format!(
+            "nobody reads stdout for {} s: ended without a last STATE",
+            GRACE.as_secs()
+        ));
+        exit(INTERRUPTED);
+    });
+    if let Err(error) = waited {
+        log::warn!("the last STATE may wait without an end ({error})");
+    }
 }
 
 /// Waits until nobody reads stdout any more, which only a pipe or a socket

@@ -6,6 +6,7 @@ mod discovery;
 mod entities;
 mod lists;
 mod logs;
+mod meltano;
 mod output;
 mod requests;
 mod resume;
