@@ -207,6 +207,9 @@ impl fmt::Display for Error {
             Error::Output(source) => write!(f, "stdout: {source}"),
             Error::StdoutClosed => f.write_str("stdout was closed"),
             Error::Stopped => f.write_str("stopped"),
+            Error::StreamsFailed { failed, selected } if failed.len() == *selected => {
+                write!(f, "all of the selected streams failed: {}", failed.join(", "))
+            }
             Error::StreamsFailed { failed, selected } => write!(
                 f,
                 "{} of {selected} streams failed: {}; the others are complete and the state is valid",
