@@ -5,11 +5,13 @@
 mod address;
 mod client;
 mod limits;
+mod link;
 mod pages;
 mod retry;
 
 pub use address::Address;
 pub use client::{Api, Client, Exchange, Get, Options};
 pub use limits::Limits;
+pub use link::Link;
 pub use pages::{Page, Shape};
 pub use retry::RetryPolicy;
