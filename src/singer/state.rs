@@ -73,8 +73,14 @@ impl State {
         )
     }
 
-    /// Replaces the bookmark of a stream.
+    /// Replaces the bookmark of a stream; an empty one is none.
     pub fn set_bookmark(&mut self, stream: &str, bookmark: Bookmark) {
+        if bookmark.0.is_empty() {
+            if let Some(Value::Object(bookmarks)) = self.0.get_mut(BOOKMARKS) {
+                bookmarks.shift_remove(stream);
+            }
+            return;
+        }
         let bookmarks = self.0.entry(BOOKMARKS).or_insert(Value::Null);
         if !bookmarks.is_object() {
             *bookmarks = Value::Object(Map::new());
@@ -92,6 +98,21 @@ impl Bookmark {
     /// The replication key's value: up to where the stream is complete.
     pub fn value(&self) -> Option<DateTime<Utc>> {
         timestamp::parse(self.0.get(VALUE)?.as_str()?)
+    }
+
+    /// A member beside the replication key.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// Sets a member beside the replication key.
+    pub fn set(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    /// Takes a member away.
+    pub fn remove(&mut self, name: &str) {
+        self.0.shift_remove(name);
     }
 
     /// Moves the bookmark forward. It never goes back.
