@@ -1,5 +1,5 @@
-//! Runs the selected streams, one after the other, and says what became of
-//! each.
+//! Runs the selected streams, one after the other or together where they come
+//! from one walk, and says what became of each.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -53,9 +53,8 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
         log::warn!("no stream is selected");
     }
     let mut reports = Vec::new();
-    for stream in selected {
-        let (report, ended) = run_stream(&run, &client, stream)?;
-        reports.push(report);
+    for group in groups(selected) {
+        let ended = run_group(&run, &client, group, &mut reports)?;
         if let Some(error) = ended {
             output.state()?;
             print_table(&reports);
@@ -97,49 +96,78 @@ pub fn client(config: &Config) -> Client {
     Client::new(options, observe)
 }
 
-/// Syncs one stream. An error is in the result where the run can't go on: as
-/// the second of the pair where the closing table can still be shown.
-fn run_stream(run: &Run, client: &Client, selected: Selected) -> Result<(Report, Option<Error>)> {
+/// The streams, those that are read together in one group.
+fn groups(selected: Vec<Selected>) -> Vec<Vec<Selected>> {
+    let is_walked = |selected: &Selected| matches!(selected.stream.source, Source::Walk(_));
+    let mut groups: Vec<Vec<Selected>> = Vec::new();
+    for stream in selected {
+        match groups.last_mut() {
+            Some(group) if is_walked(&stream) && group.iter().all(is_walked) => group.push(stream),
+            _ => groups.push(vec![stream]),
+        }
+    }
+    groups
+}
+
+/// Syncs the streams of a group, and adds a report for each. An error is in
+/// the result where the run can't go on: within it where the closing table can
+/// still be shown.
+fn run_group(
+    run: &Run,
+    client: &Client,
+    group: Vec<Selected>,
+    reports: &mut Vec<Report>,
+) -> Result<Option<Error>> {
     let started = Instant::now();
+    let begin = |selected| begin(run, client, selected);
+    let mut group = group.into_iter().map(begin).collect::<Result<Vec<_>>>()?;
+    let result = extract::extract(&mut group);
+    if matches!(result, Err(Error::Output(_) | Error::StdoutClosed)) {
+        return result.map(|()| None);
+    }
+    for stream_run in &group {
+        let stream = stream_run.stream;
+        let error = stream_run.error.as_ref().or(result.as_ref().err());
+        let status = error.map_or(Status::Complete, |error| judge(stream, error));
+        if let (Status::Complete, Some(version)) = (status, stream_run.writer.version()) {
+            run.output.activate_version(stream.name, version)?;
+        }
+        let report = Report {
+            stream: stream.name,
+            records: stream_run.writer.written(),
+            requests: stream_run.api.requests(),
+            took: started.elapsed(),
+            status,
+        };
+        metrics::record_count(report.stream, report.records);
+        log::info!("stream `{}`: {}", report.stream, status.name());
+        reports.push(report);
+    }
+    Ok(result.err().filter(Error::ends_run))
+}
+
+/// Makes a stream ready, and writes its SCHEMA message.
+fn begin<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Result<StreamRun<'a>> {
     let stream = selected.stream;
     let full_table = selected.full_table || stream.replication_key.is_none();
     let version = (full_table && run.settings.emit_activate_version_messages)
         .then(|| run.started_at.timestamp_millis());
     log::info!("stream `{}`: started", stream.name);
-    let mut stream_run = StreamRun {
+    let key = stream.replication_key;
+    run.output
+        .schema(stream.name, &selected.schema, &selected.keys, key)?;
+    Ok(StreamRun {
         run,
         stream,
         api: client.api(),
         writer: RecordWriter::new(stream.name, selected.fields, &selected.keys, version),
         full_table,
-    };
-    let key = stream.replication_key;
-    run.output
-        .schema(stream.name, &selected.schema, &selected.keys, key)?;
-    let result = extract::extract(&mut stream_run);
-    if let (Ok(()), Some(version)) = (&result, version) {
-        run.output.activate_version(stream.name, version)?;
-    }
-    let (status, ended) = judge(stream, result)?;
-    let report = Report {
-        stream: stream.name,
-        records: stream_run.writer.written(),
-        requests: stream_run.api.requests(),
-        took: started.elapsed(),
-        status,
-    };
-    metrics::record_count(report.stream, report.records);
-    log::info!("stream `{}`: {}", report.stream, status.name());
-    Ok((report, ended))
+        error: None,
+    })
 }
 
-/// The status that a stream's result means; errors of stdout go through.
-fn judge(stream: &Stream, result: Result<()>) -> Result<(Status, Option<Error>)> {
-    let error = match result {
-        Ok(()) => return Ok((Status::Complete, None)),
-        Err(error @ (Error::Output(_) | Error::StdoutClosed)) => return Err(error),
-        Err(error) => error,
-    };
+/// The status that a stream's error means.
+fn judge(stream: &Stream, error: &Error) -> Status {
     let optional = matches!(&stream.source, Source::List(source) if source.optional);
     match error.status() {
         Some(403) => log::warn!(
@@ -154,11 +182,10 @@ fn judge(stream: &Stream, result: Result<()>) -> Result<(Status, Option<Error>)>
         }
         _ => {
             log::error!("stream `{}`: {error}", stream.name);
-            let ended = error.ends_run().then_some(error);
-            return Ok((Status::Failed, ended));
+            return Status::Failed;
         }
     }
-    Ok((Status::Unavailable, None))
+    Status::Unavailable
 }
 
 fn conclude(reports: &[Report]) -> Result<()> {
