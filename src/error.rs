@@ -208,7 +208,11 @@ impl fmt::Display for Error {
             Error::StdoutClosed => f.write_str("stdout was closed"),
             Error::Stopped => f.write_str("stopped"),
             Error::StreamsFailed { failed, selected } if failed.len() == *selected => {
-                write!(f, "all of the selected streams failed: {}", failed.join(", "))
+                write!(
+                    f,
+                    "all of the selected streams failed: {}",
+                    failed.join(", ")
+                )
             }
             Error::StreamsFailed { failed, selected } => write!(
                 f,

@@ -26,12 +26,25 @@ pub enum Source {
     List(ListSource),
     /// `users`, in windows of their update time.
     Users,
+    /// One of the streams that are read in one walk over all conversations.
+    Walk(WalkStream),
     /// One answer for each group.
     BusinessHours,
     /// A raw report.
     Report(ReportSource),
     /// Described, but not extracted by this version.
     NotExtracted,
+}
+
+/// What a stream takes from the walk over all conversations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum WalkStream {
+    /// The list of each user's conversations.
+    Lists,
+    /// Each conversation itself.
+    Conversations,
+    /// The messages of each conversation.
+    Messages,
 }
 
 /// An endpoint whose answer holds the records.
@@ -147,9 +160,9 @@ pub const GROUPS: ListSource = ListSource::new("groups", Shape::List("groups"))
 pub static STREAMS: [Stream; 31] = [
     stream!("account", ["account_id"], None, Source::List(ACCOUNT)),
     stream!("users", ["id"], Some("updated_time"), Source::Users),
-    stream!("user_conversations", ["user_id", "conversation_id"], None, Source::NotExtracted),
-    stream!("conversations", ["conversation_id"], Some("updated_time"), Source::NotExtracted),
-    stream!("messages", ["conversation_id", "id"], Some("created_time"), Source::NotExtracted),
+    stream!("user_conversations", ["user_id", "conversation_id"], None, Source::Walk(WalkStream::Lists)),
+    stream!("conversations", ["conversation_id"], Some("updated_time"), Source::Walk(WalkStream::Conversations)),
+    stream!("messages", ["conversation_id", "id"], Some("created_time"), Source::Walk(WalkStream::Messages)),
     stream!("conversation_fields", ["id"], None, Source::List(CONVERSATION_FIELDS)),
     stream!("agents", ["id"], None, Source::List(AGENTS)),
     stream!("agent_statuses", ["id"], None, Source::List(AGENT_STATUSES)),

@@ -123,11 +123,11 @@ fn a_stream_that_is_not_extracted_yet_says_so() {
     let sandbox = Sandbox::start(account(1));
     let catalog = crate::tap::with_stream_metadata(
         discovered(),
-        "messages",
+        "metrics_instant",
         [("selected".to_owned(), json!(true))].into_iter().collect(),
     );
     let tap = Tap::new(&sandbox).catalog(&catalog);
-    assert_refused(&sandbox, tap, &["`messages`", "doesn't extract"]);
+    assert_refused(&sandbox, tap, &["`metrics_instant`", "doesn't extract"]);
 }
 
 #[test]

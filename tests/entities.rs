@@ -5,9 +5,12 @@ use serde_json::{Value, json};
 
 use crate::tap::{Tap, account, assert_complete, by_key};
 
-const STREAMS: [&str; 10] = [
+const STREAMS: [&str; 13] = [
     "account",
     "users",
+    "user_conversations",
+    "conversations",
+    "messages",
     "conversation_fields",
     "agents",
     "agent_statuses",

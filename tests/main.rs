@@ -2,6 +2,7 @@
 //! and looks at all of its output, and at the requests that the account saw.
 
 mod bad_input;
+mod conversations;
 mod discovery;
 mod entities;
 mod lists;
@@ -12,3 +13,4 @@ mod secrets;
 mod selection;
 mod tap;
 mod users;
+mod walk;

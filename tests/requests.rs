@@ -58,7 +58,7 @@ fn a_fault_that_stays_fails_its_stream_alone() {
     options.faults = vec![Fault::new("roles", 1, FaultKind::Status(500)).times(1000)];
     let sandbox = Sandbox::start(options);
     let run = Tap::new(&sandbox).set("max_retries", 3).run();
-    run.assert_failed(1, &["1 of 10", "roles"]);
+    run.assert_failed(1, &["1 of 13", "roles"]);
     assert_eq!(sandbox.count("roles"), 4);
     for stream in ["account", "users", "agents", "groups", "outbound_messages"] {
         assert_complete(&sandbox, stream, run.records(stream));

@@ -1,11 +1,13 @@
 //! One module per kind of source. Each reads from the API and writes records
-//! and checkpoints of one stream.
+//! and checkpoints of one stream, or of the streams that are read together.
 
 mod business_hours;
+mod conversations;
 mod list;
 mod overlap;
 mod pool;
 pub mod reports;
+mod seen;
 mod users;
 mod window;
 
@@ -40,6 +42,8 @@ pub struct StreamRun<'a> {
     pub writer: RecordWriter,
     /// Whether to begin at the start date whatever the bookmark says.
     pub full_table: bool,
+    /// What ended this stream alone, of those that are read together.
+    pub error: Option<Error>,
 }
 
 /// What a producer hands to the thread that writes.
@@ -49,13 +53,17 @@ enum Step {
     Done(DateTime<Utc>),
 }
 
-/// Reads one stream to its end.
+/// Reads a stream, or those that are read together, to the end.
 ///
 /// # Errors
-/// What ended the stream early; the records and bookmarks that were written
-/// stay true.
-pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
+/// What ended all of them early; the records and bookmarks that were written
+/// stay true. What ended one alone is left with it.
+pub fn extract(group: &mut [StreamRun]) -> Result<()> {
+    let Some(stream_run) = group.first_mut() else {
+        return Ok(());
+    };
     match &stream_run.stream.source {
+        Source::Walk(_) => conversations::extract(group),
         Source::List(source) => list::extract(stream_run, source),
         Source::Users => users::extract(stream_run),
         Source::BusinessHours => business_hours::extract(stream_run),
@@ -121,15 +129,30 @@ impl Sink<'_> {
     /// Writes the records of a page; `added` are properties that the API
     /// doesn't send, with their JSON values.
     fn page(&mut self, page: &Page, added: &[(&str, &str)]) -> Result<()> {
+        self.begin(page);
+        for record in page.records() {
+            self.record(record, added)?;
+        }
+        self.end()
+    }
+
+    /// Begins with the records of a page.
+    fn begin(&mut self, page: &Page) {
         self.writer.extracted_at(page.read_at);
         self.lines.clear();
-        for record in page.records() {
-            let written = self.writer.write(record, added, &mut self.lines);
-            written.map_err(|error| Error::Unexpected {
-                request: format!("stream `{}`", self.stream.name),
-                problem: format!("a record is no object: {error}"),
-            })?;
-        }
+    }
+
+    /// Takes one of its records.
+    fn record(&mut self, record: &str, added: &[(&str, &str)]) -> Result<()> {
+        let written = self.writer.write(record, added, &mut self.lines);
+        written.map_err(|error| Error::Unexpected {
+            request: format!("stream `{}`", self.stream.name),
+            problem: format!("a record is no object: {error}"),
+        })
+    }
+
+    /// Writes those that it took.
+    fn end(&mut self) -> Result<()> {
         Ok(self.run.output.records(&self.lines)?)
     }
 

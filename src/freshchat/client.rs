@@ -78,6 +78,16 @@ impl Get {
         }
     }
 
+    /// A request for one thing: the id stands for `{id}` in the path.
+    pub fn of(endpoint: &'static str, id: &str) -> Self {
+        // A space is the only character that a query writes otherwise.
+        let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
+        Self {
+            path: endpoint.replace("{id}", &id.replace('+', "%20")),
+            ..Self::new(endpoint)
+        }
+    }
+
     /// The same request with one more query parameter.
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
@@ -107,6 +117,8 @@ impl Client {
             .max_redirects(0)
             .user_agent(options.user_agent.as_str())
             .accept("application/json")
+            .max_idle_connections(options.limits.concurrency())
+            .max_idle_connections_per_host(options.limits.concurrency())
             .timeout_connect(Some(options.timeout))
             .timeout_recv_response(Some(options.timeout))
             .timeout_per_read(Some(options.timeout))
@@ -363,6 +375,12 @@ impl Api<'_> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.client
             .post(&Get::new(endpoint), &body.to_string(), parse)
+    }
+
+    /// Calls an hour that the account's limit leaves to this run, as the last
+    /// answer said; none where answers don't say.
+    pub fn calls_per_hour(&self) -> Option<f64> {
+        self.client.options.limits.calls_per_hour()
     }
 
     /// Requests sent so far, with every retry.

@@ -5,6 +5,7 @@
 mod address;
 mod client;
 mod limits;
+mod link;
 mod pages;
 pub mod reports;
 mod retry;
@@ -13,6 +14,7 @@ mod storage;
 pub use address::Address;
 pub use client::{Api, Client, Exchange, Get, Options};
 pub use limits::Limits;
+pub use link::Link;
 pub use pages::{Page, Shape};
 pub use retry::RetryPolicy;
 pub use storage::{DownloadError, Storage};

@@ -23,6 +23,7 @@ pub struct RecordWriter {
     /// Places of the key properties.
     keys: Vec<usize>,
     extra: Option<usize>,
+    version: Option<i64>,
     head: String,
     tail: String,
     warned: HashSet<String>,
@@ -35,23 +36,38 @@ impl RecordWriter {
     /// A writer for a stream. `version` is the number that an ACTIVATE_VERSION
     /// message will name.
     pub fn new(stream: &str, fields: Fields, keys: &[String], version: Option<i64>) -> Self {
-        let version = version.map(|version| format!("\"version\":{version},"));
-        let name = serde_json::Value::from(stream);
-        Self {
+        let mut writer = Self {
             stream: stream.to_owned(),
             keys: keys.iter().filter_map(|key| fields.find(key, 0)).collect(),
             extra: fields.find(EXTRA, 0),
-            head: format!(
-                "{{\"type\":\"RECORD\",\"stream\":{name},{}\"record\":{{",
-                version.unwrap_or_default()
-            ),
+            version: None,
+            head: String::new(),
             fields,
             tail: String::new(),
             warned: HashSet::new(),
             nuls: 0,
             keyless: 0,
             written: 0,
-        }
+        };
+        writer.set_version(version);
+        writer
+    }
+
+    /// The number that an ACTIVATE_VERSION message will name.
+    pub fn version(&self) -> Option<i64> {
+        self.version
+    }
+
+    /// Sets that number: a stream that goes on where another run stopped goes
+    /// on with that run's.
+    pub fn set_version(&mut self, version: Option<i64>) {
+        let name = serde_json::Value::from(self.stream.as_str());
+        let member = version.map(|version| format!("\"version\":{version},"));
+        self.version = version;
+        self.head = format!(
+            "{{\"type\":\"RECORD\",\"stream\":{name},{}\"record\":{{",
+            member.unwrap_or_default()
+        );
     }
 
     /// Sets the time at which the records written from here on were read.
