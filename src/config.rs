@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::extract::metrics::{self, Aggregator, GroupBy, Interval, Metric};
 use crate::freshchat::Address;
 use crate::secret::Secret;
 use crate::timestamp;
@@ -58,6 +59,12 @@ pub struct Settings {
     pub rate_limit_reserve_percent: f64,
     #[serde(rename = "lookback_seconds", deserialize_with = "seconds")]
     pub lookback: Duration,
+    #[serde(default = "metrics::all", deserialize_with = "metric_names")]
+    pub metrics: Vec<&'static Metric>,
+    pub metrics_interval: Interval,
+    pub metrics_group_by: Vec<GroupBy>,
+    pub metrics_aggregators: Vec<Aggregator>,
+    pub metrics_x_time_minutes: u32,
     pub emit_activate_version_messages: bool,
     #[serde(default = "default_user_agent")]
     pub user_agent: String,
@@ -287,4 +294,10 @@ fn optional_time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<DateTime<Utc>>, D::Error> {
     time(deserializer).map(Some)
+}
+
+fn metric_names<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<&'static Metric>, D::Error> {
+    metrics::named(&Vec::deserialize(deserializer)?).map_err(de::Error::custom)
 }

@@ -27,6 +27,10 @@ pub enum Source {
     Users,
     /// One answer for each group.
     BusinessHours,
+    /// Metrics of closed slices of time.
+    MetricsHistorical,
+    /// Metrics of the moment.
+    MetricsInstant,
     /// Described, but not extracted by this version.
     NotExtracted,
 }
@@ -130,13 +134,13 @@ pub static STREAMS: [Stream; 31] = [
         "metrics_historical",
         ["metric", "aggregator", "interval", "group_by", "group_value", "start"],
         Some("start"),
-        Source::NotExtracted
+        Source::MetricsHistorical
     ),
     stream!(
         "metrics_instant",
         ["metric", "group_id", "retrieved_at"],
         Some("retrieved_at"),
-        Source::NotExtracted
+        Source::MetricsInstant
     ),
     report!("report_chat_transcript", ["message_id"], "created_time"),
     report!("report_conversation_created"),

@@ -5,6 +5,7 @@ mod bad_input;
 mod discovery;
 mod entities;
 mod lists;
+mod metrics;
 mod output;
 mod requests;
 mod resume;

@@ -3,6 +3,7 @@
 
 mod business_hours;
 mod list;
+pub mod metrics;
 mod overlap;
 mod pool;
 mod users;
@@ -10,6 +11,7 @@ mod window;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -58,6 +60,8 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
         Source::List(source) => list::extract(stream_run, source),
         Source::Users => users::extract(stream_run),
         Source::BusinessHours => business_hours::extract(stream_run),
+        Source::MetricsHistorical => metrics::historical::extract(stream_run),
+        Source::MetricsInstant => metrics::instant::extract(stream_run),
         Source::NotExtracted => Err(Error::NotExtracted {
             stream: stream_run.stream.name.to_owned(),
         }),
@@ -84,18 +88,27 @@ impl StreamRun<'_> {
         (&self.api, sink)
     }
 
-    /// The time to read: from the bookmark minus the lookback, or from the
-    /// start date, to the end date or the run's start.
-    fn window(&self) -> Window {
-        let settings = self.run.settings;
-        let bookmark = match self.full_table {
+    /// The bookmark's value, unless the whole stream is to be read.
+    fn bookmark(&self) -> Option<DateTime<Utc>> {
+        match self.full_table {
             true => None,
             false => self.run.output.bookmark(self.stream.name).value(),
-        };
-        let from = match bookmark {
+        }
+    }
+
+    /// The time to read, with the lookback of the entity streams.
+    fn window(&self) -> Window {
+        self.window_back(self.run.settings.lookback)
+    }
+
+    /// The time to read: from the bookmark minus the lookback, or from the
+    /// start date, to the end date or the run's start.
+    fn window_back(&self, lookback: Duration) -> Window {
+        let settings = self.run.settings;
+        let from = match self.bookmark() {
             None => settings.start_date,
             Some(bookmark) => {
-                let from = bookmark - settings.lookback;
+                let from = bookmark - lookback;
                 // The lookback doesn't reach behind the start date, but a start
                 // date after the bookmark leaves no gap.
                 from.max(settings.start_date.min(bookmark))
@@ -120,9 +133,19 @@ impl Sink<'_> {
     /// Writes the records of a page; `added` are properties that the API
     /// doesn't send, with their JSON values.
     fn page(&mut self, page: &Page, added: &[(&str, &str)]) -> Result<()> {
-        self.writer.extracted_at(page.read_at);
+        self.rows(page.read_at, page.records(), added)
+    }
+
+    /// Writes records that were read at one time, each a JSON object.
+    fn rows<'r>(
+        &mut self,
+        read_at: DateTime<Utc>,
+        rows: impl Iterator<Item = &'r str>,
+        added: &[(&str, &str)],
+    ) -> Result<()> {
+        self.writer.extracted_at(read_at);
         self.lines.clear();
-        for record in page.records() {
+        for record in rows {
             let written = self.writer.write(record, added, &mut self.lines);
             written.map_err(|error| Error::Unexpected {
                 request: format!("stream `{}`", self.stream.name),
