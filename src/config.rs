@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::extract::metrics::{self, Aggregator, GroupBy, Interval, Metric};
 use crate::freshchat::Address;
 use crate::secret::Secret;
 use crate::timestamp;
@@ -71,6 +72,12 @@ pub struct Settings {
     pub report_timeout: Duration,
     pub report_jobs_per_event_per_day: u32,
     pub report_max_unpacked_bytes: u64,
+    #[serde(default = "metrics::all", deserialize_with = "metric_names")]
+    pub metrics: Vec<&'static Metric>,
+    pub metrics_interval: Interval,
+    pub metrics_group_by: Vec<GroupBy>,
+    pub metrics_aggregators: Vec<Aggregator>,
+    pub metrics_x_time_minutes: u32,
     pub emit_activate_version_messages: bool,
     #[serde(default = "default_user_agent")]
     pub user_agent: String,
@@ -315,4 +322,10 @@ fn optional_time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<DateTime<Utc>>, D::Error> {
     time(deserializer).map(Some)
+}
+
+fn metric_names<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<&'static Metric>, D::Error> {
+    metrics::named(&Vec::deserialize(deserializer)?).map_err(de::Error::custom)
 }

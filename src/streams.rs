@@ -32,8 +32,10 @@ pub enum Source {
     BusinessHours,
     /// A raw report.
     Report(ReportSource),
-    /// Described, but not extracted by this version.
-    NotExtracted,
+    /// Metrics of closed slices of time.
+    MetricsHistorical,
+    /// Metrics of the moment.
+    MetricsInstant,
 }
 
 /// What a stream takes from the walk over all conversations.
@@ -175,13 +177,13 @@ pub static STREAMS: [Stream; 31] = [
         "metrics_historical",
         ["metric", "aggregator", "interval", "group_by", "group_value", "start"],
         Some("start"),
-        Source::NotExtracted
+        Source::MetricsHistorical
     ),
     stream!(
         "metrics_instant",
         ["metric", "group_id", "retrieved_at"],
         Some("retrieved_at"),
-        Source::NotExtracted
+        Source::MetricsInstant
     ),
     report!("report_chat_transcript", "Chat-Transcript", Cut::Days, &[], ["message_id"], "created_time"),
     report!("report_conversation_created", "Conversation-Created", &[("conversation_url", "conv_url")]),
@@ -223,15 +225,10 @@ impl Stream {
         serde_json::from_str(self.schema).expect("the schema is part of the program")
     }
 
-    /// Whether this version extracts the stream.
-    pub fn is_extracted(&self) -> bool {
-        !matches!(self.source, Source::NotExtracted)
-    }
-
     /// Whether the stream is synced unless a catalog says otherwise. Reports
     /// are not: each is a job of its own, of which the API takes one a minute.
     fn is_default(&self) -> bool {
-        self.is_extracted() && !matches!(self.source, Source::Report(_))
+        !matches!(self.source, Source::Report(_))
     }
 
     /// What discovery prints for the stream.

@@ -119,18 +119,6 @@ fn files_of_the_wrong_shape_are_named_with_their_field() {
 }
 
 #[test]
-fn a_stream_that_is_not_extracted_yet_says_so() {
-    let sandbox = Sandbox::start(account(1));
-    let catalog = crate::tap::with_stream_metadata(
-        discovered(),
-        "metrics_instant",
-        [("selected".to_owned(), json!(true))].into_iter().collect(),
-    );
-    let tap = Tap::new(&sandbox).catalog(&catalog);
-    assert_refused(&sandbox, tap, &["`metrics_instant`", "doesn't extract"]);
-}
-
-#[test]
 fn wrong_arguments_are_one_line() {
     for arguments in [
         vec!["--nonsense"],

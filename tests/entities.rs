@@ -23,7 +23,7 @@ const STREAMS: [&str; 13] = [
 
 fn assert_all_complete(options: Options) {
     let sandbox = Sandbox::start(options);
-    let run = Tap::new(&sandbox).succeed();
+    let run = Tap::new(&sandbox).streams(&STREAMS).succeed();
     for stream in STREAMS {
         assert_complete(&sandbox, stream, run.records(stream));
     }

@@ -6,6 +6,7 @@ mod conversations;
 mod discovery;
 mod entities;
 mod lists;
+mod metrics;
 mod output;
 mod requests;
 mod resume;

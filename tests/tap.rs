@@ -182,6 +182,14 @@ pub fn discovered() -> &'static Value {
     CATALOG.get_or_init(|| serde_json::from_str(&bare(&["--discover"]).stdout).unwrap())
 }
 
+/// How many streams are synced without a catalog.
+pub fn selected_by_default() -> usize {
+    let streams = discovered()["streams"].as_array().unwrap().iter();
+    let is_selected =
+        |stream: &&Value| stream["metadata"][0]["metadata"]["selected-by-default"] == true;
+    streams.filter(is_selected).count()
+}
+
 /// An account of so many users and few of everything else.
 pub fn account(users: usize) -> Options {
     let mut options = Options::default();

@@ -121,6 +121,14 @@ impl RecordWriter {
                 values[at] = Some(Given::Json(value));
             }
         }
+        // What a record brings along for `_extra` keeps its names.
+        if let Some(Given::Json(extra)) = self.extra.and_then(|at| values[at])
+            && extra.starts_with('{')
+        {
+            for_each_entry(extra, |name, value| {
+                unknown.push((name, Given::Json(value)))
+            })?;
+        }
         self.write_values(&values, unknown, out);
         Ok(())
     }
@@ -311,6 +319,11 @@ mod tests {
         assert_eq!(
             write(&mut writer, r#"{"id":"a"}"#),
             r#"{"id":"a","n":null,"o":null,"_extra":null}"#
+        );
+        // The program itself may say what has no place.
+        assert_eq!(
+            write(&mut writer, r#"{"id":"a","_extra":{"n":""},"x":1}"#),
+            r#"{"id":"a","n":null,"o":null,"_extra":{"x":1,"n":""}"#
         );
         assert_eq!(write(&mut writer, r#"{"id":"","n":1}"#), "");
         assert_eq!(write(&mut writer, r#"{"n":1}"#), "");

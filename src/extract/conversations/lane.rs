@@ -92,7 +92,7 @@ impl<'a> Lane<'a> {
     /// Writes the list of a user's conversations.
     pub fn list(&mut self, user: &str, page: &Page) -> Result<()> {
         let user = Value::from(user).to_string();
-        self.sink.begin(page);
+        self.sink.begin(page.read_at);
         for record in page.records() {
             let id = Known::of(record).id.map_or("null", RawValue::get);
             let added = [("user_id", user.as_str()), ("conversation_id", id)];
@@ -105,7 +105,7 @@ impl<'a> Lane<'a> {
     pub fn conversation(&mut self, id: &str, page: &Page) -> Result<()> {
         self.tally.answered += 1;
         let id = Value::from(id).to_string();
-        self.sink.begin(page);
+        self.sink.begin(page.read_at);
         for record in page.records() {
             let known = Known::of(record);
             if self.takes(known.updated_time, true) {
@@ -126,7 +126,7 @@ impl<'a> Lane<'a> {
             self.messages.clear();
         }
         let id = Value::from(conversation).to_string();
-        self.sink.begin(page);
+        self.sink.begin(page.read_at);
         for record in page.records() {
             let known = Known::of(record);
             let repeated = known
