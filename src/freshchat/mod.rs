@@ -4,13 +4,15 @@
 
 mod address;
 mod client;
+mod get;
 mod limits;
 mod link;
 mod pages;
 mod retry;
 
 pub use address::Address;
-pub use client::{Api, Client, Exchange, Get, Options};
+pub use client::{Api, Client, Exchange, Options};
+pub use get::Get;
 pub use limits::Limits;
 pub use link::Link;
 pub use pages::{Page, Shape};

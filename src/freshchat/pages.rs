@@ -1,6 +1,7 @@
 //! One page of a list, as text: its records stay the bytes that the API sent.
 
 use std::fmt;
+use std::iter;
 use std::ops::Range;
 
 use chrono::{DateTime, Utc};
@@ -169,7 +170,7 @@ impl<'a> Visitor<'a> for Answer<'a> {
             }
         }
         let whole = || match self.shape {
-            Shape::Single(_) => Some(Vec::from([0..self.body.len()])),
+            Shape::Single(_) => Some(iter::once(0..self.body.len()).collect()),
             Shape::List(_) => None,
         };
         match records.or_else(whole) {
