@@ -19,6 +19,9 @@ const AHEAD: usize = 8;
 /// panicked leaves none, and must not look as if it were done.
 type Results<O> = Receiver<Result<Option<O>>>;
 
+/// An input, and where its results go.
+type Task<I, O> = (I, SyncSender<Result<Option<O>>>);
+
 /// Hands a thing over; an error says that nobody takes it any more.
 pub type HandOver<'a, T> = dyn FnMut(T) -> Result<()> + 'a;
 
@@ -37,7 +40,7 @@ pub fn pipe<I: Send, O: Send>(
     work: impl Fn(I, &mut HandOver<O>) -> Result<()> + Sync,
     mut consume: impl FnMut(O) -> Result<()>,
 ) -> Result<()> {
-    let (tasks, queue) = sync_channel(workers);
+    let (tasks, queue) = sync_channel::<Task<I, O>>(workers);
     let (order, turns) = sync_channel::<Results<O>>(workers * LOOKAHEAD);
     let pool = Pool {
         queue: Mutex::new(queue),
@@ -97,7 +100,7 @@ fn take_all<O>(results: Results<O>, consume: &mut impl FnMut(O) -> Result<()>) -
 
 /// What the workers share.
 struct Pool<I, O, W> {
-    queue: Mutex<Receiver<(I, SyncSender<Result<Option<O>>>)>>,
+    queue: Mutex<Receiver<Task<I, O>>>,
     /// After an error, inputs that are queued aren't begun.
     stopped: AtomicBool,
     work: W,

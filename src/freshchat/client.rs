@@ -10,6 +10,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use url::form_urlencoded;
 
 use super::address::Address;
+use super::get::Get;
 use super::limits::{self, Limits};
 use super::retry::RetryPolicy;
 use crate::error::{ApiError, Error, Result};
@@ -57,42 +58,6 @@ pub struct Client {
 pub struct Api<'a> {
     client: &'a Client,
     requests: AtomicU64,
-}
-
-/// A GET request.
-pub struct Get {
-    /// The endpoint's template, for the metrics.
-    pub endpoint: &'static str,
-    /// The path below the base address, its segments encoded.
-    pub path: String,
-    pub query: Vec<(&'static str, String)>,
-}
-
-impl Get {
-    /// A request for an endpoint without parameters in its path.
-    pub fn new(endpoint: &'static str) -> Self {
-        Self {
-            endpoint,
-            path: endpoint.to_owned(),
-            query: Vec::new(),
-        }
-    }
-
-    /// A request for one thing: the id stands for `{id}` in the path.
-    pub fn of(endpoint: &'static str, id: &str) -> Self {
-        // A space is the only character that a query writes otherwise.
-        let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
-        Self {
-            path: endpoint.replace("{id}", &id.replace('+', "%20")),
-            ..Self::new(endpoint)
-        }
-    }
-
-    /// The same request with one more query parameter.
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.query.push((name, value.to_string()));
-        self
-    }
 }
 
 /// What became of one try.

@@ -4,6 +4,7 @@
 
 mod address;
 mod client;
+mod get;
 mod limits;
 mod link;
 mod pages;
@@ -12,7 +13,8 @@ mod retry;
 mod storage;
 
 pub use address::Address;
-pub use client::{Api, Client, Exchange, Get, Options};
+pub use client::{Api, Client, Exchange, Options};
+pub use get::Get;
 pub use limits::Limits;
 pub use link::Link;
 pub use pages::{Page, Shape};

@@ -85,7 +85,7 @@ impl<'a> Lane<'a> {
     }
 
     /// From where on records are wanted, as a request carries it.
-    pub fn from_time(&self) -> String {
+    pub fn asked_from(&self) -> String {
         timestamp::format(self.window.from)
     }
 

@@ -95,7 +95,7 @@ impl Streams<'_> {
             workers: settings.concurrency,
             conversations: endpoint(WalkStream::Conversations),
             messages: endpoint(WalkStream::Messages),
-            from_time: messages.map(Lane::from_time).unwrap_or_default(),
+            from_time: messages.map(Lane::asked_from).unwrap_or_default(),
             page_size: settings.page_size,
         };
         let walk = Walk {
@@ -117,16 +117,20 @@ impl Streams<'_> {
     /// Writes what was read, and moves the bookmarks.
     fn take(&mut self, part: Part<Found>, fetch: &Fetch) -> Result<()> {
         match part {
-            Part::Conversation { id, page } => self.to(WalkStream::Conversations, fetch, |lane| {
-                lane.conversation(&id, &page)
-            }),
-            Part::Messages { conversation, page } => self.to(WalkStream::Messages, fetch, |lane| {
-                lane.messages(&conversation, &page)
-            }),
-            Part::Missed(stream, error) => self.to(stream, fetch, |lane| lane.tally.miss(error)),
+            Part::Conversation { id, page } => {
+                self.with(WalkStream::Conversations, fetch, |lane| {
+                    lane.conversation(&id, &page)
+                })
+            }
+            Part::Messages { conversation, page } => {
+                self.with(WalkStream::Messages, fetch, |lane| {
+                    lane.messages(&conversation, &page)
+                })
+            }
+            Part::Missed(stream, error) => self.with(stream, fetch, |lane| lane.tally.miss(error)),
             Part::Other(Found::List { user, page }) => {
                 self.users.answered += 1;
-                self.to(WalkStream::Lists, fetch, |lane| lane.list(&user, &page))
+                self.with(WalkStream::Lists, fetch, |lane| lane.list(&user, &page))
             }
             Part::Other(Found::Missed(error)) => self.users.miss(error),
             Part::Other(Found::Checkpoint(position)) => self.checkpoint(position),
@@ -135,7 +139,7 @@ impl Streams<'_> {
 
     /// Lets a stream act, if it is selected and hasn't failed. Its failure is
     /// its own, and the walk goes on for the others.
-    fn to(
+    fn with(
         &mut self,
         part: WalkStream,
         fetch: &Fetch,
