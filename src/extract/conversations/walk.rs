@@ -9,9 +9,6 @@ use crate::extract::seen::Seen;
 use crate::extract::users::{Span, UserStep, Users};
 use crate::freshchat::{Get, Page, Shape};
 
-/// From this many hours on, a walk is worth avoiding.
-const LONG: f64 = 1.0;
-
 /// What a walk finds beside the ids of conversations.
 pub enum Found {
     /// The list of a user's conversations.
@@ -102,12 +99,6 @@ impl Walk<'_> {
             "walk: at {hourly:.0} calls an hour, which this account's limit leaves, \
              the users alone take {hours:.1} h"
         );
-        if hours > LONG {
-            log::info!(
-                "walk: with `conversation_discovery: reports`, only conversations that changed \
-                 are read, without a walk over the users"
-            );
-        }
     }
 
     /// The list of a user's conversations (API document, "Retrieve all
