@@ -25,6 +25,11 @@ const USERS: usize = 100_000;
 const ROUNDS: usize = 7;
 const DISCOVERIES: usize = 20;
 
+/// A server's wait before each answer, for comparison: the figure is for none,
+/// but every real server takes longer than this.
+const SLOW: Duration = Duration::from_millis(1);
+const SLOW_ROUNDS: usize = 3;
+
 /// What the figures may be.
 const MOST_RATIO: f64 = 1.3;
 const MOST_MEMORY: f64 = 24.0;
@@ -40,7 +45,11 @@ fn main() -> io::Result<()> {
         return Ok(());
     }
     let account = Account::new(USERS)?;
-    compare_speed(&account)?;
+    compare_speed(&account, Duration::ZERO, ROUNDS)?;
+    compare_speed(&account, SLOW, SLOW_ROUNDS)?;
+    account
+        .sandbox
+        .with_options(|options| options.latency = Duration::ZERO);
     show_memory(USERS, account.peak_memory()?);
     drop(account);
     if std::env::args().any(|argument| argument == "--million") {
@@ -143,13 +152,16 @@ fn time_of(command: &mut Command) -> io::Result<Duration> {
     Ok(took)
 }
 
-fn compare_speed(account: &Account) -> io::Result<()> {
+fn compare_speed(account: &Account, latency: Duration, rounds: usize) -> io::Result<()> {
+    account
+        .sandbox
+        .with_options(|options| options.latency = latency);
     let targets = account.targets()?;
     let origin = account.sandbox.api_url().replace("/v2", "");
     let token = account.sandbox.token();
     let (mut socket, mut ureq, mut tap) = (Vec::new(), Vec::new(), Vec::new());
     let mut bytes = 0;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let started = Instant::now();
         bytes = download_by_socket(&origin, token, &targets)?;
         socket.push(started.elapsed());
@@ -160,7 +172,7 @@ fn compare_speed(account: &Account) -> io::Result<()> {
         account.sandbox.clear_requests();
     }
     println!(
-        "{USERS} users, {} requests, {bytes} bytes, {ROUNDS} rounds",
+        "{USERS} users, {} requests, {bytes} bytes, answers after {latency:?}, {rounds} rounds",
         targets.len()
     );
     let tap = Times::new(tap);
