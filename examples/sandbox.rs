@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
 use freshchat_sandbox::{Options, Sandbox};
@@ -23,6 +24,9 @@ struct Args {
     /// Port of the API; 0 takes a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
+    /// Wait before each answer, in milliseconds
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    latency: u64,
     /// Also write the config to this file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -36,6 +40,7 @@ fn main() -> std::io::Result<()> {
     let mut options = Options {
         seed: args.seed,
         port: args.port,
+        latency: Duration::from_millis(args.latency),
         ..Options::default()
     };
     options.sizes.users = args.users;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::extract::metrics::{self, Aggregator, GroupBy, Interval, Metric};
 use crate::freshchat::Address;
 use crate::secret::Secret;
 use crate::timestamp;
@@ -23,6 +24,9 @@ const ENVIRONMENT: &str = "ENV";
 
 /// What a setting's environment variable begins with.
 const PREFIX: &str = "TAP_FRESHCHAT_";
+
+/// The way to conversations that walks all users.
+const USERS: &str = "users";
 
 /// The `User-Agent` header unless the setting says otherwise.
 const USER_AGENT: &str = concat!("tap-freshchat/", env!("CARGO_PKG_VERSION"));
@@ -69,8 +73,15 @@ pub struct Settings {
     pub report_poll_interval: Duration,
     #[serde(rename = "report_timeout_minutes", deserialize_with = "minutes")]
     pub report_timeout: Duration,
+    conversation_discovery: String,
     pub report_jobs_per_event_per_day: u32,
     pub report_max_unpacked_bytes: u64,
+    #[serde(default = "metrics::all", deserialize_with = "metric_names")]
+    pub metrics: Vec<&'static Metric>,
+    pub metrics_interval: Interval,
+    pub metrics_group_by: Vec<GroupBy>,
+    pub metrics_aggregators: Vec<Aggregator>,
+    pub metrics_x_time_minutes: u32,
     pub emit_activate_version_messages: bool,
     #[serde(default = "default_user_agent")]
     pub user_agent: String,
@@ -195,6 +206,14 @@ impl Merged {
             setting(&self.origin(&name), &name, error.into_inner())
         })?;
         let address = self.address(&settings)?;
+        if settings.conversation_discovery != USERS {
+            let name = "conversation_discovery";
+            let problem = format!(
+                "is `{}`, which this version doesn't do yet: use `{USERS}`",
+                settings.conversation_discovery
+            );
+            return Err(setting(&self.origin(name), name, problem));
+        }
         if settings
             .end_date
             .is_some_and(|end| end < settings.start_date)
@@ -315,4 +334,10 @@ fn optional_time<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> std::result::Result<Option<DateTime<Utc>>, D::Error> {
     time(deserializer).map(Some)
+}
+
+fn metric_names<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> std::result::Result<Vec<&'static Metric>, D::Error> {
+    metrics::named(&Vec::deserialize(deserializer)?).map_err(de::Error::custom)
 }

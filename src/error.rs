@@ -30,8 +30,6 @@ pub enum Error {
     },
     /// The catalog names a stream that this tap doesn't have.
     UnknownStream { path: PathBuf, stream: String },
-    /// The selected stream is described, but its extraction isn't built.
-    NotExtracted { stream: String },
     /// The API answered with a status that no retry mends.
     Api(Box<ApiError>),
     /// The API refused the token.
@@ -97,8 +95,7 @@ impl Error {
             | Error::File { .. }
             | Error::Shape { .. }
             | Error::Setting { .. }
-            | Error::UnknownStream { .. }
-            | Error::NotExtracted { .. } => 2,
+            | Error::UnknownStream { .. } => 2,
             Error::Api(_)
             | Error::Unauthorized { .. }
             | Error::Redirected { .. }
@@ -173,11 +170,6 @@ impl fmt::Display for Error {
                 "catalog {}: `{stream}` is no stream of this tap; --discover lists them",
                 path.display()
             ),
-            Error::NotExtracted { stream } => write!(
-                f,
-                "stream `{stream}` is selected, but this version doesn't extract it yet; \
-                 deselect it in the catalog"
-            ),
             Error::Api(error) => error.fmt(f),
             Error::Unauthorized { host, trace } => {
                 write!(
@@ -207,6 +199,13 @@ impl fmt::Display for Error {
             Error::Output(source) => write!(f, "stdout: {source}"),
             Error::StdoutClosed => f.write_str("stdout was closed"),
             Error::Stopped => f.write_str("stopped"),
+            Error::StreamsFailed { failed, selected } if failed.len() == *selected => {
+                write!(
+                    f,
+                    "all of the selected streams failed: {}",
+                    failed.join(", ")
+                )
+            }
             Error::StreamsFailed { failed, selected } => write!(
                 f,
                 "{} of {selected} streams failed: {}; the others are complete and the state is valid",

@@ -46,7 +46,7 @@ struct Line {
     name: &'static str,
     started: Instant,
     records: Counter,
-    requests: Option<Counter>,
+    requests: Counter,
     jobs: Vec<String>,
 }
 
@@ -99,7 +99,7 @@ pub fn above(write: impl FnOnce()) {
 }
 
 /// Adds a line for a stream, which begins.
-pub fn follow(stream: &'static str, records: Counter, requests: Option<Counter>) {
+pub fn follow(stream: &'static str, records: Counter, requests: Counter) {
     with_board(|board| {
         board.streams.push(Line {
             name: stream,
@@ -219,15 +219,12 @@ impl Board {
 impl Line {
     fn text(&self, width: usize, now: Instant) -> String {
         let count = |counter: &Counter| grouped(counter.load(Ordering::Relaxed));
-        let requests = match &self.requests {
-            Some(requests) => format!("{:>9} requests", count(requests)),
-            None => " ".repeat("          requests".len()),
-        };
         let seconds = now.saturating_duration_since(self.started).as_secs();
         format!(
-            "{:width$}  {:>13} records  {requests}  {}:{:02}:{:02}",
+            "{:width$}  {:>13} records  {:>9} requests  {}:{:02}:{:02}",
             self.name,
             count(&self.records),
+            count(&self.requests),
             seconds / 3600,
             seconds / 60 % 60,
             seconds % 60,
@@ -255,22 +252,17 @@ mod tests {
     #[test]
     fn lines_show_counts_time_jobs_and_the_wait() {
         let now = Instant::now();
-        let line = |name, records, requests: Option<u64>, jobs: &[&str]| Line {
+        let line = |name, records, requests, jobs: &[&str]| Line {
             name,
             started: now,
             records: Arc::new(AtomicU64::new(records)),
-            requests: requests.map(|requests| Arc::new(AtomicU64::new(requests))),
+            requests: Arc::new(AtomicU64::new(requests)),
             jobs: jobs.iter().map(|job| job.to_string()).collect(),
         };
         let mut board = Board {
             streams: vec![
-                line("users", 1_234_567, Some(89), &[]),
-                line(
-                    "report_classic",
-                    0,
-                    None,
-                    &["2 windows are to be asked for"],
-                ),
+                line("users", 1_234_567, 89, &[]),
+                line("report_classic", 0, 2, &["2 windows are to be asked for"]),
             ],
             wait: Some((now + Duration::from_secs(3700), "429".into())),
             stopped: false,
@@ -280,7 +272,7 @@ mod tests {
             lines[..3],
             [
                 "users               1,234,567 records         89 requests  1:01:01",
-                "report_classic              0 records                      1:01:01",
+                "report_classic              0 records          2 requests  1:01:01",
                 "  2 windows are to be asked for",
             ]
         );

@@ -36,7 +36,7 @@ pub fn by_default() -> Vec<Selected> {
 /// The streams that a catalog selects, in the table's order.
 ///
 /// # Errors
-/// [`Error::UnknownStream`], [`Error::NotExtracted`], and [`Error::Shape`]
+/// [`Error::UnknownStream`], and [`Error::Shape`]
 /// where a key isn't in the schema.
 pub fn from_catalog(catalog: &Catalog, path: &Path) -> Result<Vec<Selected>> {
     let unknown = |entry: &&Entry| streams::find(entry.name()).is_none();
@@ -55,11 +55,6 @@ pub fn from_catalog(catalog: &Catalog, path: &Path) -> Result<Vec<Selected>> {
         let Some(entry) = entry.filter(|entry| entry.selection().stream()) else {
             continue;
         };
-        if !stream.is_extracted() {
-            return Err(Error::NotExtracted {
-                stream: stream.name.to_owned(),
-            });
-        }
         let keys = keys(stream, entry, path)?;
         all.push(selected(stream, entry, keys));
     }

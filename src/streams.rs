@@ -26,12 +26,27 @@ pub enum Source {
     List(ListSource),
     /// `users`, in windows of their update time.
     Users,
+    /// One of the streams that are read in one walk over all conversations.
+    Walk(WalkStream),
     /// One answer for each group.
     BusinessHours,
     /// A raw report.
     Report(ReportSource),
-    /// Described, but not extracted by this version.
-    NotExtracted,
+    /// Metrics of closed slices of time.
+    MetricsHistorical,
+    /// Metrics of the moment.
+    MetricsInstant,
+}
+
+/// What a stream takes from the walk over all conversations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum WalkStream {
+    /// The list of each user's conversations.
+    Lists,
+    /// Each conversation itself.
+    Conversations,
+    /// The messages of each conversation.
+    Messages,
 }
 
 /// An endpoint whose answer holds the records.
@@ -147,9 +162,9 @@ pub const GROUPS: ListSource = ListSource::new("groups", Shape::List("groups"))
 pub static STREAMS: [Stream; 31] = [
     stream!("account", ["account_id"], None, Source::List(ACCOUNT)),
     stream!("users", ["id"], Some("updated_time"), Source::Users),
-    stream!("user_conversations", ["user_id", "conversation_id"], None, Source::NotExtracted),
-    stream!("conversations", ["conversation_id"], Some("updated_time"), Source::NotExtracted),
-    stream!("messages", ["conversation_id", "id"], Some("created_time"), Source::NotExtracted),
+    stream!("user_conversations", ["user_id", "conversation_id"], None, Source::Walk(WalkStream::Lists)),
+    stream!("conversations", ["conversation_id"], Some("updated_time"), Source::Walk(WalkStream::Conversations)),
+    stream!("messages", ["conversation_id", "id"], Some("created_time"), Source::Walk(WalkStream::Messages)),
     stream!("conversation_fields", ["id"], None, Source::List(CONVERSATION_FIELDS)),
     stream!("agents", ["id"], None, Source::List(AGENTS)),
     stream!("agent_statuses", ["id"], None, Source::List(AGENT_STATUSES)),
@@ -162,13 +177,13 @@ pub static STREAMS: [Stream; 31] = [
         "metrics_historical",
         ["metric", "aggregator", "interval", "group_by", "group_value", "start"],
         Some("start"),
-        Source::NotExtracted
+        Source::MetricsHistorical
     ),
     stream!(
         "metrics_instant",
         ["metric", "group_id", "retrieved_at"],
         Some("retrieved_at"),
-        Source::NotExtracted
+        Source::MetricsInstant
     ),
     report!("report_chat_transcript", "Chat-Transcript", Cut::Days, &[], ["message_id"], "created_time"),
     report!("report_conversation_created", "Conversation-Created", &[("conversation_url", "conv_url")]),
@@ -210,15 +225,10 @@ impl Stream {
         serde_json::from_str(self.schema).expect("the schema is part of the program")
     }
 
-    /// Whether this version extracts the stream.
-    pub fn is_extracted(&self) -> bool {
-        !matches!(self.source, Source::NotExtracted)
-    }
-
     /// Whether the stream is synced unless a catalog says otherwise. Reports
     /// are not: each is a job of its own, of which the API takes one a minute.
     fn is_default(&self) -> bool {
-        self.is_extracted() && !matches!(self.source, Source::Report(_))
+        !matches!(self.source, Source::Report(_))
     }
 
     /// What discovery prints for the stream.

@@ -36,8 +36,6 @@ struct Row {
     requests: u64,
     took: Duration,
     status: Status,
-    /// Why nothing can be read any more, if so.
-    ended: Option<Error>,
 }
 
 /// Syncs the streams: the raw reports, which are waiting most of the time,
@@ -69,20 +67,18 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
         }
     }
     let engine = Engine::new(&run, &storage, reports);
-    let mut rows = thread::scope(|scope| {
+    let mut rows = Vec::new();
+    let ended = thread::scope(|scope| {
         let extracting = scope.spawn(|| engine.run());
-        let rows = run_others(&run, &client, others);
-        if !matches!(&rows, Ok(rows) if rows.iter().all(|row| row.ended.is_none())) {
+        let ended = run_others(&run, &client, others, &mut rows);
+        if !matches!(ended, Ok(None)) {
             engine.stop();
         }
         let finished = extracting
             .join()
             .unwrap_or_else(|panic| resume_unwind(panic));
-        let mut rows = rows?;
-        for finished in finished {
-            rows.push(report_row(finished)?);
-        }
-        Ok::<_, Error>(rows)
+        let reports_ended = add_reports(finished, &mut rows)?;
+        Ok::<_, Error>(ended?.or(reports_ended))
     })?;
     output.state()?;
     rows.sort_by_key(|row| {
@@ -91,20 +87,48 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
             .position(|stream| stream.name == row.stream.name)
     });
     print_table(&rows);
-    conclude(rows)
+    match ended {
+        Some(error) => Err(error),
+        None => conclude(&rows),
+    }
 }
 
-/// Syncs the streams that aren't reports, one after the other, until one ends
-/// the run.
-fn run_others(run: &Run, client: &Client, others: Vec<Selected>) -> Result<Vec<Row>> {
-    let mut rows: Vec<Row> = Vec::new();
-    for selected in others {
-        rows.push(run_stream(run, client, selected)?);
-        if rows.iter().any(|row| row.ended.is_some()) {
-            break;
+/// Syncs the streams that aren't reports, one group after the other. The
+/// result is what ended the run early, if anything did.
+fn run_others(
+    run: &Run,
+    client: &Client,
+    others: Vec<Selected>,
+    rows: &mut Vec<Row>,
+) -> Result<Option<Error>> {
+    for group in groups(others) {
+        let ended = run_group(run, client, group, rows)?;
+        if ended.is_some() {
+            return Ok(ended);
         }
     }
-    Ok(rows)
+    Ok(None)
+}
+
+/// Adds a row for each report. The result is what ended the run, if anything
+/// did.
+fn add_reports(finished: Vec<Finished>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
+    let mut ended = None;
+    for report in finished {
+        let error = report.result.err();
+        if let Some(error @ (Error::Output(_) | Error::StdoutClosed)) = error {
+            return Err(error);
+        }
+        rows.push(Row::new(
+            report.stream,
+            report.records,
+            report.requests,
+            report.took,
+            error.as_ref(),
+        ));
+        ended = ended.or(error.filter(Error::ends_run));
+    }
+    Ok(ended)
 }
 
 /// Where the files of the reports are.
@@ -144,43 +168,69 @@ pub fn client(config: &Config) -> Client {
     Client::new(options, observe)
 }
 
-/// Syncs one stream.
-fn run_stream(run: &Run, client: &Client, selected: Selected) -> Result<Row> {
+/// The streams, those that are read together in one group.
+fn groups(selected: Vec<Selected>) -> Vec<Vec<Selected>> {
+    let is_walked = |selected: &Selected| matches!(selected.stream.source, Source::Walk(_));
+    let mut groups: Vec<Vec<Selected>> = Vec::new();
+    for stream in selected {
+        match groups.last_mut() {
+            Some(group) if is_walked(&stream) && group.iter().all(is_walked) => group.push(stream),
+            _ => groups.push(vec![stream]),
+        }
+    }
+    groups
+}
+
+/// Syncs the streams of a group, and adds a row for each. An error is in the
+/// result where the run can't go on: within it where the closing table can
+/// still be shown.
+fn run_group(
+    run: &Run,
+    client: &Client,
+    group: Vec<Selected>,
+    rows: &mut Vec<Row>,
+) -> Result<Option<Error>> {
     let started = Instant::now();
+    let begin = |selected| begin_stream(run, client, selected);
+    let mut group = group.into_iter().map(begin).collect::<Result<Vec<_>>>()?;
+    let result = extract::extract(&mut group);
+    if matches!(result, Err(Error::Output(_) | Error::StdoutClosed)) {
+        return result.map(|()| None);
+    }
+    for stream_run in &group {
+        let error = stream_run.error.as_ref().or(result.as_ref().err());
+        let (writer, stream) = (&stream_run.writer, stream_run.stream);
+        if let (None, Some(version)) = (error, writer.version()) {
+            run.output.activate_version(stream.name, version)?;
+        }
+        let requests = stream_run.api.requests();
+        rows.push(Row::new(
+            stream,
+            writer.written(),
+            requests,
+            started.elapsed(),
+            error,
+        ));
+    }
+    Ok(result.err().filter(Error::ends_run))
+}
+
+fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Result<StreamRun<'a>> {
     let stream = selected.stream;
     let full_table = selected.full_table || stream.replication_key.is_none();
     let version = (full_table && run.settings.emit_activate_version_messages)
         .then(|| run.started_at.timestamp_millis());
-    let mut stream_run = StreamRun {
+    let stream_run = StreamRun {
         run,
         stream,
         api: client.api(),
         writer: begin(run, selected, version)?,
         full_table,
+        error: None,
     };
-    let requests = Some(stream_run.api.counter());
+    let requests = stream_run.api.counter();
     progress::follow(stream.name, stream_run.writer.counter(), requests);
-    let result = extract::extract(&mut stream_run);
-    if let (Ok(()), Some(version)) = (&result, version) {
-        run.output.activate_version(stream.name, version)?;
-    }
-    let (records, requests) = (stream_run.writer.written(), stream_run.api.requests());
-    row(stream, records, requests, started.elapsed(), result)
-}
-
-/// Writes a stream's schema, and makes the writer of its records.
-fn begin(run: &Run, selected: Selected, version: Option<i64>) -> Result<RecordWriter> {
-    let stream = selected.stream;
-    log::info!("stream `{}`: started", stream.name);
-    let key = stream.replication_key;
-    run.output
-        .schema(stream.name, &selected.schema, &selected.keys, key)?;
-    Ok(RecordWriter::new(
-        stream.name,
-        selected.fields,
-        &selected.keys,
-        version,
-    ))
+    Ok(stream_run)
 }
 
 fn begin_report<'a>(
@@ -196,75 +246,71 @@ fn begin_report<'a>(
         full_table: selected.full_table,
         writer: begin(run, selected, None)?,
     };
-    let requests = Some(report.api.counter());
+    let requests = report.api.counter();
     progress::follow(report.stream.name, report.writer.counter(), requests);
     Ok(report)
 }
 
-fn report_row(finished: Finished) -> Result<Row> {
-    let Finished {
-        stream,
-        records,
-        requests,
-        took,
-        result,
-    } = finished;
-    row(stream, records, requests, took, result)
+/// Writes a stream's SCHEMA message, and makes the writer of its records.
+fn begin(run: &Run, selected: Selected, version: Option<i64>) -> Result<RecordWriter> {
+    let stream = selected.stream;
+    log::info!("stream `{}`: started", stream.name);
+    let key = stream.replication_key;
+    run.output
+        .schema(stream.name, &selected.schema, &selected.keys, key)?;
+    Ok(RecordWriter::new(
+        stream.name,
+        selected.fields,
+        &selected.keys,
+        version,
+    ))
 }
 
-/// Says what became of a stream; errors of stdout go through.
-fn row(
-    stream: &'static Stream,
-    records: u64,
-    requests: u64,
-    took: Duration,
-    result: Result<()>,
-) -> Result<Row> {
-    progress::end(stream.name);
-    let (status, ended) = judge(stream, result)?;
-    metrics::record_count(stream.name, records);
-    log::info!("stream `{}`: {}", stream.name, status.name());
-    Ok(Row {
-        stream,
-        records,
-        requests,
-        took,
-        status,
-        ended,
-    })
+impl Row {
+    /// Says what became of a stream.
+    fn new(
+        stream: &'static Stream,
+        records: u64,
+        requests: u64,
+        took: Duration,
+        error: Option<&Error>,
+    ) -> Self {
+        progress::end(stream.name);
+        let status = error.map_or(Status::Complete, |error| judge(stream, error));
+        metrics::record_count(stream.name, records);
+        log::info!("stream `{}`: {}", stream.name, status.name());
+        Self {
+            stream,
+            records,
+            requests,
+            took,
+            status,
+        }
+    }
 }
 
-/// The status that a stream's result means; errors of stdout go through.
-fn judge(stream: &Stream, result: Result<()>) -> Result<(Status, Option<Error>)> {
-    let error = match result {
-        Ok(()) => return Ok((Status::Complete, None)),
-        Err(error @ (Error::Output(_) | Error::StdoutClosed)) => return Err(error),
-        Err(error) => error,
-    };
+/// The status that a stream's error means.
+fn judge(stream: &Stream, error: &Error) -> Status {
     let optional = matches!(&stream.source, Source::List(source) if source.optional);
     let name = stream.name;
     match error.status() {
         Some(403) => log::warn!("stream `{name}`: this token may not read it: {error}"),
         Some(404) if optional => {
-            log::warn!("stream `{name}`: this account doesn't have it: {error}")
+            log::warn!("stream `{name}`: this account doesn't have it: {error}");
         }
-        _ if is_unknown_event(&error) => {
+        _ if is_unknown_event(error) => {
             log::warn!("stream `{name}`: this account doesn't have it: {error}");
         }
         _ => {
             log::error!("stream `{name}`: {error}");
-            let ended = error.ends_run().then_some(error);
-            return Ok((Status::Failed, ended));
+            return Status::Failed;
         }
     }
-    Ok((Status::Unavailable, None))
+    Status::Unavailable
 }
 
 /// The run's result.
-fn conclude(mut rows: Vec<Row>) -> Result<()> {
-    if let Some(error) = rows.iter_mut().find_map(|row| row.ended.take()) {
-        return Err(error);
-    }
+fn conclude(rows: &[Row]) -> Result<()> {
     let with = |status: Status| rows.iter().filter(move |row| row.status == status);
     let failed: Vec<String> = with(Status::Failed)
         .map(|row| row.stream.name.to_owned())

@@ -52,6 +52,13 @@ pub fn from_epoch(number: i64) -> Option<DateTime<Utc>> {
     }
 }
 
+/// Reads a JSON value that is a time, in any form of [`parse()`] or as an
+/// epoch number.
+pub fn from_json(value: &str) -> Option<DateTime<Utc>> {
+    let text = value.trim_matches('"');
+    parse(text).or_else(|| from_epoch(text.parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,6 +84,23 @@ mod tests {
         let expected = "2019-08-28T05:42:41.000Z";
         assert_eq!(from_epoch(1_566_970_961).map(format).unwrap(), expected);
         assert_eq!(from_epoch(1_566_970_961_000).map(format).unwrap(), expected);
+    }
+
+    #[test]
+    fn reads_json_values() {
+        for value in [
+            "\"2019-08-28T05:42:41Z\"",
+            "1566970961",
+            "\"1566970961000\"",
+        ] {
+            assert_eq!(
+                from_json(value).map(format).as_deref(),
+                Some("2019-08-28T05:42:41.000Z"),
+                "{value}"
+            );
+        }
+        assert_eq!(from_json("null"), None);
+        assert_eq!(from_json("{}"), None);
     }
 
     #[test]

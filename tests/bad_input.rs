@@ -28,6 +28,7 @@ fn a_wrong_setting_is_named_with_its_file() {
         ("concurrency", json!(0), "1"),
         ("request_timeout_seconds", json!(0), "0"),
         ("conversation_discovery", json!("guess"), "users"),
+        ("conversation_discovery", json!("reports"), "use `users`"),
         ("api_url", json!("http://example.com/v2"), "loopback"),
         ("api_url", json!("not an address"), "address"),
         ("api_token", json!(5), "string"),
@@ -116,18 +117,6 @@ fn files_of_the_wrong_shape_are_named_with_their_field() {
     std::fs::write(tap.path("c.json"), "[1]").unwrap();
     let path = tap.path("c.json").display().to_string();
     bare(&["--config", &path]).assert_failed(2, &[&path, "object"]);
-}
-
-#[test]
-fn a_stream_that_is_not_extracted_yet_says_so() {
-    let sandbox = Sandbox::start(account(1));
-    let catalog = crate::tap::with_stream_metadata(
-        discovered(),
-        "messages",
-        [("selected".to_owned(), json!(true))].into_iter().collect(),
-    );
-    let tap = Tap::new(&sandbox).catalog(&catalog);
-    assert_refused(&sandbox, tap, &["`messages`", "doesn't extract"]);
 }
 
 #[test]

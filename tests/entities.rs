@@ -5,9 +5,12 @@ use serde_json::{Value, json};
 
 use crate::tap::{Tap, account, assert_complete, by_key};
 
-const STREAMS: [&str; 10] = [
+const STREAMS: [&str; 13] = [
     "account",
     "users",
+    "user_conversations",
+    "conversations",
+    "messages",
     "conversation_fields",
     "agents",
     "agent_statuses",
@@ -20,7 +23,7 @@ const STREAMS: [&str; 10] = [
 
 fn assert_all_complete(options: Options) {
     let sandbox = Sandbox::start(options);
-    let run = Tap::new(&sandbox).succeed();
+    let run = Tap::new(&sandbox).streams(&STREAMS).succeed();
     for stream in STREAMS {
         assert_complete(&sandbox, stream, run.records(stream));
     }

@@ -2,11 +2,13 @@
 //! and looks at all of its output, and at the requests that the account saw.
 
 mod bad_input;
+mod conversations;
 mod discovery;
 mod entities;
 mod lists;
 mod logs;
 mod meltano;
+mod metrics;
 mod output;
 mod requests;
 mod resume;
@@ -15,3 +17,4 @@ mod selection;
 mod tap;
 mod terminal;
 mod users;
+mod walk;

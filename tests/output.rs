@@ -11,6 +11,7 @@ fn without_times(run: &Run) -> Vec<Value> {
     for message in &mut messages {
         message["time_extracted"].take();
         message["record"]["checked_at"].take();
+        message["record"]["retrieved_at"].take();
         message["value"].take();
     }
     messages

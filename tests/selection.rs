@@ -3,7 +3,9 @@
 use freshchat_sandbox::Sandbox;
 use serde_json::{Map, Value, json};
 
-use crate::tap::{Tap, account, discovered, with_metadata, with_stream_metadata};
+use crate::tap::{
+    Tap, account, discovered, selected_by_default, with_metadata, with_stream_metadata,
+};
 
 fn node(name: &str, value: Value) -> Map<String, Value> {
     [(name.to_owned(), value)].into_iter().collect()
@@ -21,14 +23,14 @@ fn properties(message: &Value) -> Vec<&str> {
 #[test]
 fn a_stream_that_is_left_out_or_deselected_is_not_synced() {
     let sandbox = Sandbox::start(account(3));
-    let mut catalog = with_stream_metadata(discovered(), "users", node("selected", json!(false)));
+    let mut catalog = with_stream_metadata(discovered(), "roles", node("selected", json!(false)));
     catalog["streams"]
         .as_array_mut()
         .unwrap()
         .retain(|stream| stream["stream"] != "agents");
     let run = Tap::new(&sandbox).catalog(&catalog).succeed();
-    assert_eq!(sandbox.count("users") + sandbox.count("agents"), 0);
-    assert_eq!(run.of_type("SCHEMA").len(), 8);
+    assert_eq!(sandbox.count("roles") + sandbox.count("agents"), 0);
+    assert_eq!(run.of_type("SCHEMA").len(), selected_by_default() - 2);
 }
 
 #[test]

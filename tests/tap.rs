@@ -183,6 +183,14 @@ pub fn discovered() -> &'static Value {
     CATALOG.get_or_init(|| serde_json::from_str(&bare(&["--discover"]).stdout).unwrap())
 }
 
+/// How many streams are synced without a catalog.
+pub fn selected_by_default() -> usize {
+    let streams = discovered()["streams"].as_array().unwrap().iter();
+    let is_selected =
+        |stream: &&Value| stream["metadata"][0]["metadata"]["selected-by-default"] == true;
+    streams.filter(is_selected).count()
+}
+
 /// An account of so many users and few of everything else.
 pub fn account(users: usize) -> Options {
     let mut options = Options::default();
@@ -338,14 +346,28 @@ pub fn assert_complete<'a>(
     for (key, expected) in truth {
         for (name, value) in expected.as_object().unwrap() {
             let found = &records[&key][name];
-            // A lone object where a list belongs becomes a list of one.
-            let wrapped = found.is_array() && *found == json!([value]);
-            assert!(
-                wrapped || found == value,
-                "{stream} {key} {name}: {found} for {value}"
-            );
+            let text = format!("{stream} {key} {name}: {found} for {value}");
+            assert!(stands_for(found, value), "{text}");
         }
         assert!(records[&key]["_extra"].is_null(), "{stream} {key}");
+    }
+}
+
+/// Whether a record's value is the API's: a lone object where a list belongs
+/// becomes a list of one, and a number where a text belongs that text.
+fn stands_for(found: &Value, value: &Value) -> bool {
+    match (found, value) {
+        (Value::String(text), Value::Number(number)) => *text == number.to_string(),
+        (Value::Array(items), Value::Object(_)) => items.len() == 1 && stands_for(&items[0], value),
+        (Value::Array(items), Value::Array(values)) if items.len() == values.len() => {
+            let mut pairs = items.iter().zip(values);
+            pairs.all(|(item, value)| stands_for(item, value))
+        }
+        (Value::Object(own), Value::Object(values)) if own.len() == values.len() => {
+            let mut values = values.iter();
+            values.all(|(name, value)| stands_for(&found[name], value))
+        }
+        _ => found == value,
     }
 }
 

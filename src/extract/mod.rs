@@ -1,16 +1,20 @@
 //! One module per kind of source. Each reads from the API and writes records
-//! and checkpoints of one stream.
+//! and checkpoints of one stream, or of the streams that are read together.
 
 mod business_hours;
+mod conversations;
 mod list;
+pub mod metrics;
 mod overlap;
 mod pool;
 pub mod reports;
+mod seen;
 mod users;
 mod window;
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -40,6 +44,8 @@ pub struct StreamRun<'a> {
     pub writer: RecordWriter,
     /// Whether to begin at the start date whatever the bookmark says.
     pub full_table: bool,
+    /// What ended this stream alone, of those that are read together.
+    pub error: Option<Error>,
 }
 
 /// What a producer hands to the thread that writes.
@@ -49,19 +55,23 @@ enum Step {
     Done(DateTime<Utc>),
 }
 
-/// Reads one stream to its end.
+/// Reads a stream, or those that are read together, to the end.
 ///
 /// # Errors
-/// What ended the stream early; the records and bookmarks that were written
-/// stay true.
-pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
+/// What ended all of them early; the records and bookmarks that were written
+/// stay true. What ended one alone is left with it.
+pub fn extract(group: &mut [StreamRun]) -> Result<()> {
+    let Some(stream_run) = group.first_mut() else {
+        return Ok(());
+    };
     match &stream_run.stream.source {
+        Source::Walk(_) => conversations::extract(group),
         Source::List(source) => list::extract(stream_run, source),
         Source::Users => users::extract(stream_run),
         Source::BusinessHours => business_hours::extract(stream_run),
-        Source::Report(_) | Source::NotExtracted => Err(Error::NotExtracted {
-            stream: stream_run.stream.name.to_owned(),
-        }),
+        Source::MetricsHistorical => metrics::historical::extract(stream_run),
+        Source::MetricsInstant => metrics::instant::extract(stream_run),
+        Source::Report(_) => unreachable!("the engine extracts the reports"),
     }
 }
 
@@ -85,18 +95,27 @@ impl StreamRun<'_> {
         (&self.api, sink)
     }
 
-    /// The time to read: from the bookmark minus the lookback, or from the
-    /// start date, to the end date or the run's start.
-    fn window(&self) -> Window {
-        let settings = self.run.settings;
-        let bookmark = match self.full_table {
+    /// The bookmark's value, unless the whole stream is to be read.
+    fn bookmark(&self) -> Option<DateTime<Utc>> {
+        match self.full_table {
             true => None,
             false => self.run.output.bookmark(self.stream.name).value(),
-        };
-        let from = match bookmark {
+        }
+    }
+
+    /// The time to read, with the lookback of the entity streams.
+    fn window(&self) -> Window {
+        self.window_back(self.run.settings.lookback)
+    }
+
+    /// The time to read: from the bookmark minus the lookback, or from the
+    /// start date, to the end date or the run's start.
+    fn window_back(&self, lookback: Duration) -> Window {
+        let settings = self.run.settings;
+        let from = match self.bookmark() {
             None => settings.start_date,
             Some(bookmark) => {
-                let from = bookmark - settings.lookback;
+                let from = bookmark - lookback;
                 // The lookback doesn't reach behind the start date, but a start
                 // date after the bookmark leaves no gap.
                 from.max(settings.start_date.min(bookmark))
@@ -121,15 +140,40 @@ impl Sink<'_> {
     /// Writes the records of a page; `added` are properties that the API
     /// doesn't send, with their JSON values.
     fn page(&mut self, page: &Page, added: &[(&str, &str)]) -> Result<()> {
-        self.writer.extracted_at(page.read_at);
-        self.lines.clear();
-        for record in page.records() {
-            let written = self.writer.write(record, added, &mut self.lines);
-            written.map_err(|error| Error::Unexpected {
-                request: format!("stream `{}`", self.stream.name),
-                problem: format!("a record is no object: {error}"),
-            })?;
+        self.rows(page.read_at, page.records(), added)
+    }
+
+    /// Writes records that were read at one time, each a JSON object.
+    fn rows<'r>(
+        &mut self,
+        read_at: DateTime<Utc>,
+        rows: impl Iterator<Item = &'r str>,
+        added: &[(&str, &str)],
+    ) -> Result<()> {
+        self.begin(read_at);
+        for record in rows {
+            self.record(record, added)?;
         }
+        self.end()
+    }
+
+    /// Begins with records that were read at one time.
+    fn begin(&mut self, read_at: DateTime<Utc>) {
+        self.writer.extracted_at(read_at);
+        self.lines.clear();
+    }
+
+    /// Takes one of them, a JSON object.
+    fn record(&mut self, record: &str, added: &[(&str, &str)]) -> Result<()> {
+        let written = self.writer.write(record, added, &mut self.lines);
+        written.map_err(|error| Error::Unexpected {
+            request: format!("stream `{}`", self.stream.name),
+            problem: format!("a record is no object: {error}"),
+        })
+    }
+
+    /// Writes those that it took.
+    fn end(&mut self) -> Result<()> {
         Ok(self.run.output.records(&self.lines)?)
     }
 

@@ -1,63 +1,128 @@
 //! A bounded pool of workers whose results keep the order of their inputs.
 
-use std::collections::VecDeque;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::error::{Error, Result};
 
-type Task<I, O> = (I, SyncSender<Result<O>>);
+/// So many inputs for each worker may be begun before the first of them is
+/// done: one that takes long doesn't leave the other workers idle at once.
+const LOOKAHEAD: usize = 4;
 
-/// Calls `work` for each input on up to `workers` threads, and `consume` here
-/// with the results, in the inputs' order. At most twice `workers` results
-/// wait for their turn.
+/// So many results of one input wait for its turn; then its worker waits.
+const AHEAD: usize = 8;
+
+/// The results of one input, with `None` behind the last: a worker that
+/// panicked leaves none, and must not look as if it were done.
+type Results<O> = Receiver<Result<Option<O>>>;
+
+/// An input, and where its results go.
+type Task<I, O> = (I, SyncSender<Result<Option<O>>>);
+
+/// Hands a thing over; an error says that nobody takes it any more.
+pub type HandOver<'a, T> = dyn FnMut(T) -> Result<()> + 'a;
+
+/// Calls `work` for each input that `produce` hands over, on `workers`
+/// threads, and `consume` here with what `work` hands over: in the inputs'
+/// order, and as it comes for the input whose turn it is. `produce` has a
+/// thread of its own. At most `workers` times [`LOOKAHEAD`] inputs are begun
+/// ahead of their turn, with at most [`AHEAD`] results each.
+///
+/// # Errors
+/// The first error of `work` or `consume`, in the inputs' order, else the
+/// producer's; inputs behind it aren't begun.
+pub fn pipe<I: Send, O: Send>(
+    workers: usize,
+    produce: impl FnOnce(&mut HandOver<I>) -> Result<()> + Send,
+    work: impl Fn(I, &mut HandOver<O>) -> Result<()> + Sync,
+    mut consume: impl FnMut(O) -> Result<()>,
+) -> Result<()> {
+    let (tasks, queue) = sync_channel::<Task<I, O>>(workers);
+    let (order, turns) = sync_channel::<Results<O>>(workers * LOOKAHEAD);
+    let pool = Pool {
+        queue: Mutex::new(queue),
+        stopped: AtomicBool::new(false),
+        work,
+    };
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(|| pool.serve());
+        }
+        let producer = scope.spawn(move || {
+            produce(&mut |input| {
+                let (sender, results) = sync_channel(AHEAD);
+                order.send(results).map_err(|_| Error::Stopped)?;
+                tasks.send((input, sender)).map_err(|_| Error::Stopped)
+            })
+        });
+        // This consumes the turns: after an error, the producer's next
+        // hand-over fails and ends it.
+        let consumed = turns
+            .into_iter()
+            .try_for_each(|results| take_all(results, &mut consume));
+        pool.stopped.store(true, Ordering::Relaxed);
+        let produced = producer.join().unwrap_or_else(|panic| resume_unwind(panic));
+        consumed.and(produced)
+    })
+}
+
+/// [`pipe`] for inputs that are there already, and one result for each.
 ///
 /// # Errors
 /// The first error, in the inputs' order; inputs behind it aren't begun.
 pub fn in_order<I: Send, O: Send>(
     workers: usize,
-    inputs: impl IntoIterator<Item = I>,
+    inputs: impl IntoIterator<Item = I> + Send,
     work: impl Fn(I) -> Result<O> + Sync,
-    mut consume: impl FnMut(O) -> Result<()>,
+    consume: impl FnMut(O) -> Result<()>,
 ) -> Result<()> {
-    let (tasks, queue) = sync_channel::<Task<I, O>>(workers);
-    let queue = Mutex::new(queue);
-    thread::scope(|scope| {
-        let tasks = tasks;
-        let mut waiting: VecDeque<Receiver<Result<O>>> = VecDeque::new();
-        let mut take = |waiting: &mut VecDeque<Receiver<Result<O>>>| {
-            let oldest = waiting.pop_front().ok_or(Error::Stopped)?;
-            // A worker that panicked has dropped its end; the scope passes
-            // the panic on.
-            consume(oldest.recv().map_err(|_| Error::Stopped)??)
-        };
-        for (started, input) in inputs.into_iter().enumerate() {
-            if started < workers {
-                scope.spawn(|| serve(&queue, &work));
-            }
-            if waiting.len() == workers * 2 {
-                take(&mut waiting)?;
-            }
-            let (result, receiver) = sync_channel(1);
-            tasks.send((input, result)).map_err(|_| Error::Stopped)?;
-            waiting.push_back(receiver);
-        }
-        while !waiting.is_empty() {
-            take(&mut waiting)?;
-        }
-        Ok(())
-    })
+    pipe(
+        workers,
+        |hand_over| inputs.into_iter().try_for_each(hand_over),
+        |input, hand_over| hand_over(work(input)?),
+        consume,
+    )
 }
 
-fn serve<I, O>(queue: &Mutex<Receiver<Task<I, O>>>, work: &(impl Fn(I) -> Result<O> + Sync)) {
+/// Consumes the results of one input to their end.
+fn take_all<O>(results: Results<O>, consume: &mut impl FnMut(O) -> Result<()>) -> Result<()> {
     loop {
-        let task = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((input, result)) = task else {
-            return;
-        };
-        // Nobody waits for the result any more after an error.
-        let _ = result.send(work(input));
+        // The worker's end is gone after a panic, which the scope passes on.
+        match results.recv().map_err(|_| Error::Stopped)?? {
+            Some(result) => consume(result)?,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// What the workers share.
+struct Pool<I, O, W> {
+    queue: Mutex<Receiver<Task<I, O>>>,
+    /// After an error, inputs that are queued aren't begun.
+    stopped: AtomicBool,
+    work: W,
+}
+
+impl<I, O, W: Fn(I, &mut HandOver<O>) -> Result<()>> Pool<I, O, W> {
+    fn serve(&self) {
+        loop {
+            let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let task = queue.recv();
+            drop(queue);
+            let Ok((input, results)) = task else {
+                return;
+            };
+            if self.stopped.load(Ordering::Relaxed) {
+                continue;
+            }
+            let mut hand_over = |result| results.send(Ok(Some(result))).map_err(|_| Error::Stopped);
+            let done = (self.work)(input, &mut hand_over).map(|()| None);
+            // Nobody waits for the results any more after an error.
+            let _ = results.send(done);
+        }
     }
 }
 
@@ -96,5 +161,51 @@ mod tests {
         );
         assert!(result.is_err());
         assert_eq!(seen, (0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn many_results_of_one_input_come_in_its_turn() {
+        let mut seen = Vec::new();
+        let numbers = |many: usize| (0..many).map(move |n| (many, n));
+        let inputs = [0, 100, 1, 30, 100];
+        pipe(
+            2,
+            |hand_over| inputs.into_iter().try_for_each(hand_over),
+            |many, hand_over| numbers(many).try_for_each(hand_over),
+            |result| {
+                seen.push(result);
+                Ok(())
+            },
+        )
+        .unwrap();
+        let expected: Vec<_> = inputs.into_iter().flat_map(numbers).collect();
+        assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn one_pipe_feeds_another() {
+        let mut sum = 0;
+        let outer = pipe(
+            3,
+            |outer| {
+                pipe(
+                    3,
+                    |inner| (0..200).try_for_each(inner),
+                    |n, hand_over| hand_over(n),
+                    outer,
+                )
+            },
+            |n, hand_over| hand_over(n),
+            |n| {
+                sum += n;
+                if n < 150 {
+                    Ok(())
+                } else {
+                    Err(Error::StdoutClosed)
+                }
+            },
+        );
+        assert!(matches!(outer, Err(Error::StdoutClosed)), "{outer:?}");
+        assert_eq!(sum, (0..=150).sum::<i32>());
     }
 }

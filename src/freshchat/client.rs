@@ -11,6 +11,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use url::form_urlencoded;
 
 use super::address::Address;
+use super::get::Get;
 use super::limits::{self, Limits};
 use super::retry::RetryPolicy;
 use crate::error::{ApiError, Error, Result};
@@ -61,32 +62,6 @@ pub struct Api<'a> {
     requests: Arc<AtomicU64>,
 }
 
-/// A GET request.
-pub struct Get {
-    /// The endpoint's template, for the metrics.
-    pub endpoint: &'static str,
-    /// The path below the base address, its segments encoded.
-    pub path: String,
-    pub query: Vec<(&'static str, String)>,
-}
-
-impl Get {
-    /// A request for an endpoint without parameters in its path.
-    pub fn new(endpoint: &'static str) -> Self {
-        Self {
-            endpoint,
-            path: endpoint.to_owned(),
-            query: Vec::new(),
-        }
-    }
-
-    /// The same request with one more query parameter.
-    pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.query.push((name, value.to_string()));
-        self
-    }
-}
-
 /// What became of one try.
 enum Tried {
     Done(String),
@@ -109,6 +84,8 @@ impl Client {
             .max_redirects(0)
             .user_agent(options.user_agent.as_str())
             .accept("application/json")
+            .max_idle_connections(options.limits.concurrency())
+            .max_idle_connections_per_host(options.limits.concurrency())
             .timeout_connect(Some(options.timeout))
             .timeout_recv_response(Some(options.timeout))
             .timeout_per_read(Some(options.timeout))
@@ -366,6 +343,12 @@ impl Api<'_> {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.client
             .post(&Get::new(endpoint), &body.to_string(), parse)
+    }
+
+    /// Calls an hour that the account's limit leaves to this run, as the last
+    /// answer said; none where answers don't say.
+    pub fn calls_per_hour(&self) -> Option<f64> {
+        self.client.options.limits.calls_per_hour()
     }
 
     /// Requests sent so far, with every retry.

@@ -34,6 +34,8 @@ pub struct Limits {
 struct State {
     under_way: usize,
     closed_until: Option<Instant>,
+    /// The hourly limit, as the last answer named it.
+    hourly: Option<f64>,
 }
 
 /// A place among the requests under way; given back when dropped.
@@ -50,6 +52,17 @@ impl Limits {
             state: Mutex::default(),
             changed: Condvar::new(),
         }
+    }
+
+    /// Requests that may be under way at once.
+    pub fn concurrency(&self) -> usize {
+        self.concurrency
+    }
+
+    /// Calls an hour, without those that are reserved for others.
+    pub fn calls_per_hour(&self) -> Option<f64> {
+        let hourly = self.lock().hourly?;
+        Some(hourly * (1.0 - self.reserve))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -105,6 +118,7 @@ impl Limits {
         ) else {
             return;
         };
+        self.lock().hourly = Some(limit);
         if remaining <= limit * self.reserve {
             let wait = reset_after(headers).unwrap_or(self.fallback);
             let reason = format!(

@@ -4,15 +4,19 @@
 
 mod address;
 mod client;
+mod get;
 mod limits;
+mod link;
 mod pages;
 pub mod reports;
 mod retry;
 mod storage;
 
 pub use address::Address;
-pub use client::{Api, Client, Exchange, Get, Options};
+pub use client::{Api, Client, Exchange, Options};
+pub use get::Get;
 pub use limits::Limits;
+pub use link::Link;
 pub use pages::{Page, Shape};
 pub use retry::RetryPolicy;
 pub use storage::{DownloadError, Storage};

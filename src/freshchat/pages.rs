@@ -11,6 +11,8 @@ use serde::de::{
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::link::Link;
+
 /// Where the records stand in an answer.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
@@ -27,6 +29,8 @@ pub struct Page {
     records: Vec<Range<usize>>,
     /// The list's `pagination`, where the API sends it.
     pub pagination: Option<Pagination>,
+    /// The `link` to the next page, where there is one.
+    pub next: Option<Link>,
     /// When the page was read.
     pub read_at: DateTime<Utc>,
 }
@@ -61,11 +65,12 @@ impl Page {
     pub fn parse(body: String, shape: Shape) -> serde_json::Result<Self> {
         let mut deserializer = serde_json::Deserializer::from_str(&body);
         let visitor = Answer { body: &body, shape };
-        let (records, pagination) = deserializer.deserialize_any(visitor)?;
+        let found = deserializer.deserialize_any(visitor)?;
         deserializer.end()?;
         Ok(Self {
-            records,
-            pagination,
+            records: found.records,
+            pagination: found.pagination,
+            next: found.next,
             read_at: Utc::now(),
             body,
         })
@@ -95,7 +100,12 @@ impl Page {
     }
 }
 
-type Found = (Vec<Range<usize>>, Option<Pagination>);
+#[derive(Default)]
+struct Found {
+    records: Vec<Range<usize>>,
+    pagination: Option<Pagination>,
+    next: Option<Link>,
+}
 
 struct Answer<'a> {
     body: &'a str,
@@ -129,12 +139,15 @@ impl<'a> Visitor<'a> for Answer<'a> {
         while let Some(record) = items.next_element::<&RawValue>()? {
             records.push(self.range(record));
         }
-        Ok((records, None))
+        Ok(Found {
+            records,
+            ..Found::default()
+        })
     }
 
     fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Found, A::Error> {
         let mut records = None;
-        let mut pagination = None;
+        let mut found = Found::default();
         let mut problem = None;
         while let Some(name) = map.next_key::<String>()? {
             match self.shape {
@@ -145,7 +158,10 @@ impl<'a> Visitor<'a> for Answer<'a> {
                     records = Some(vec![self.range(map.next_value::<&RawValue>()?)]);
                 }
                 _ => match name.as_str() {
-                    "pagination" => pagination = Some(map.next_value::<Value>()?),
+                    "pagination" => {
+                        found.pagination = Some(read_pagination(map.next_value()?));
+                    }
+                    "link" => found.next = read_link(&map.next_value()?),
                     "message" | "error_message" => problem = Some(map.next_value::<Value>()?),
                     _ => {
                         map.next_value::<IgnoredAny>()?;
@@ -158,7 +174,7 @@ impl<'a> Visitor<'a> for Answer<'a> {
             Shape::List(_) => None,
         };
         match records.or_else(whole) {
-            Some(records) => Ok((records, pagination.map(read_pagination))),
+            Some(records) => Ok(Found { records, ..found }),
             None => Err(A::Error::custom(match (self.shape, problem) {
                 (_, Some(problem)) => format!("the answer is an error: {problem}"),
                 (Shape::List(name), None) => format!("the answer has no list `{name}`"),
@@ -183,6 +199,11 @@ impl<'a> DeserializeSeed<'a> for Records<'_, 'a> {
                 .collect()
         }))
     }
+}
+
+fn read_link(value: &Value) -> Option<Link> {
+    let href = value["href"].as_str().filter(|href| !href.is_empty());
+    href.map(Link::parse)
 }
 
 /// Numbers may come as text.
@@ -244,6 +265,19 @@ mod tests {
             ("5", true),
         ] {
             assert_eq!(parse(body, list).unwrap_err().is_data(), is_data, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_link_leads_on() {
+        for (link, page) in [
+            (r#"{"rel":"self","href":"/v2/x?1=1&page=2"}"#, Some(2)),
+            (r#"{"href":""}"#, None),
+            ("null", None),
+        ] {
+            let body = format!(r#"{{"messages":[],"link":{link}}}"#);
+            let next = Page::parse(body, Shape::List("messages")).unwrap().next;
+            assert_eq!(next.and_then(|link| link.page), page, "{link}");
         }
     }
 

@@ -4,7 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::client::{Api, Get};
+use super::client::Api;
+use super::get::Get;
 use crate::error::Result;
 use crate::timestamp;
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr2, memmem};
+use memchr::{memchr2, memchr3, memmem};
 
 /// How a lone surrogate is written: the replacement character.
 const REPLACEMENT: &str = "\\ufffd";
@@ -15,7 +15,10 @@ const REPLACEMENT: &str = "\\ufffd";
 /// The text must be valid JSON. Almost always there is nothing to do, and the
 /// text is borrowed.
 pub fn clean<'a>(json: &'a str, nuls: &mut u64) -> Cow<'a, str> {
-    let bytes = json.as_bytes();
+    let Some(first) = memchr3(b'\\', b'\n', b'\r', json.as_bytes()) else {
+        return Cow::Borrowed(json);
+    };
+    let bytes = &json.as_bytes()[first..];
     if memmem::find(bytes, b"\\u").is_none() && memchr2(b'\n', b'\r', bytes).is_none() {
         return Cow::Borrowed(json);
     }

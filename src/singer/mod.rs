@@ -5,10 +5,12 @@
 
 mod catalog;
 mod clean;
+mod convert;
 pub mod metrics;
 mod output;
 mod record;
 mod schema;
+mod split;
 mod state;
 
 pub use catalog::{Catalog, Entry, selected_schema};

@@ -80,6 +80,18 @@ impl Output {
         inner.write_state()
     }
 
+    /// Sets the bookmarks of several streams at once, like [`Self::checkpoint`].
+    pub fn checkpoint_all(
+        &self,
+        bookmarks: impl IntoIterator<Item = (&'static str, Bookmark)>,
+    ) -> io::Result<()> {
+        let mut inner = self.lock();
+        for (stream, bookmark) in bookmarks {
+            inner.state.set_bookmark(stream, bookmark);
+        }
+        inner.write_state()
+    }
+
     /// Writes and flushes a STATE message with the state as it stands.
     pub fn state(&self) -> io::Result<()> {
         self.lock().write_state()

@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::clean::clean;
-use super::schema::{Field, Fields, Kind};
+use super::convert::{convert, convert_text, write_string};
+use super::schema::{Fields, Kind};
+use super::split::for_each_entry;
 use crate::timestamp;
 
 /// The property that takes what the schema has no place for.
@@ -25,6 +25,7 @@ pub struct RecordWriter {
     /// Places of the key properties.
     keys: Vec<usize>,
     extra: Option<usize>,
+    version: Option<i64>,
     head: String,
     tail: String,
     warned: HashSet<String>,
@@ -37,23 +38,38 @@ impl RecordWriter {
     /// A writer for a stream. `version` is the number that an ACTIVATE_VERSION
     /// message will name.
     pub fn new(stream: &str, fields: Fields, keys: &[String], version: Option<i64>) -> Self {
-        let version = version.map(|version| format!("\"version\":{version},"));
-        let name = serde_json::Value::from(stream);
-        Self {
+        let mut writer = Self {
             stream: stream.to_owned(),
             keys: keys.iter().filter_map(|key| fields.find(key, 0)).collect(),
             extra: fields.find(EXTRA, 0),
-            head: format!(
-                "{{\"type\":\"RECORD\",\"stream\":{name},{}\"record\":{{",
-                version.unwrap_or_default()
-            ),
+            version: None,
+            head: String::new(),
             fields,
             tail: String::new(),
             warned: HashSet::new(),
             nuls: 0,
             keyless: 0,
             written: Arc::default(),
-        }
+        };
+        writer.set_version(version);
+        writer
+    }
+
+    /// The number that an ACTIVATE_VERSION message will name.
+    pub fn version(&self) -> Option<i64> {
+        self.version
+    }
+
+    /// Sets that number: a stream that goes on where another run stopped goes
+    /// on with that run's.
+    pub fn set_version(&mut self, version: Option<i64>) {
+        let name = serde_json::Value::from(self.stream.as_str());
+        let member = version.map(|version| format!("\"version\":{version},"));
+        self.version = version;
+        self.head = format!(
+            "{{\"type\":\"RECORD\",\"stream\":{name},{}\"record\":{{",
+            member.unwrap_or_default()
+        );
     }
 
     /// Sets the time at which the records written from here on were read.
@@ -76,9 +92,9 @@ impl RecordWriter {
         Arc::clone(&self.written)
     }
 
-    /// Appends one RECORD line. `record` is a JSON object as the API sent it;
-    /// `added` are properties that the API doesn't send, with JSON values, and
-    /// they win over sent ones.
+    /// Appends one RECORD line. `record` is a JSON object as the API sent it,
+    /// and known to be valid; `added` are properties that the API doesn't send,
+    /// with JSON values, and they win over sent ones.
     ///
     /// A record without its key can't be loaded by any target: it is counted,
     /// reported, and left out.
@@ -101,16 +117,24 @@ impl RecordWriter {
         for_each_entry(&cleaned, |name, value| {
             match self.fields.find(&name, guess) {
                 Some(at) => {
-                    values[at] = Some(Given::Json(value.get()));
+                    values[at] = Some(Given::Json(value));
                     guess = at + 1;
                 }
-                None => unknown.push((name, Given::Json(value.get()))),
+                None => unknown.push((name, Given::Json(value))),
             }
         })?;
         for (name, value) in added {
             if let Some(at) = self.fields.find(name, 0) {
                 values[at] = Some(Given::Json(value));
             }
+        }
+        // What a record brings along for `_extra` keeps its names.
+        if let Some(Given::Json(extra)) = self.extra.and_then(|at| values[at])
+            && extra.starts_with('{')
+        {
+            for_each_entry(extra, |name, value| {
+                unknown.push((name, Given::Json(value)))
+            })?;
         }
         self.write_values(&values, unknown, out);
         Ok(())
@@ -254,235 +278,6 @@ impl Given<'_> {
     }
 }
 
-/// Appends a JSON value as the kind wants it. False: it doesn't fit, and what
-/// was appended has to be taken back. An appended nothing stands for null.
-fn convert(kind: &Kind, value: &str, out: &mut Vec<u8>) -> bool {
-    let first = value.as_bytes()[0];
-    match (kind, first) {
-        (_, b'n') => {
-            out.extend_from_slice(b"null");
-            true
-        }
-        (Kind::Any, _) => {
-            out.extend_from_slice(value.as_bytes());
-            true
-        }
-        (Kind::String, b'"') => {
-            out.extend_from_slice(value.as_bytes());
-            true
-        }
-        // A number or a boolean where a text belongs loses nothing as a text.
-        (Kind::String, b't' | b'f' | b'-' | b'0'..=b'9') => {
-            write_string(value, out);
-            true
-        }
-        (Kind::Timestamp, b'"')
-            if timestamp::is_canonical(&value.as_bytes()[1..value.len() - 1]) =>
-        {
-            out.extend_from_slice(value.as_bytes());
-            true
-        }
-        (Kind::Object(fields), b'{') => convert_object(fields, value, out),
-        (Kind::Array(items), b'[') => convert_array(items, value, out),
-        // One object where a list of objects belongs: a list of one.
-        (Kind::Array(items), b'{') => {
-            out.push(b'[');
-            let fits = convert(items, value, out);
-            out.push(b']');
-            fits
-        }
-        (Kind::Object(_) | Kind::Array(_) | Kind::String, _) => false,
-        (_, b'{' | b'[') => false,
-        (_, b'"') => match serde_json::from_str::<String>(value) {
-            Ok(text) => convert_text(kind, &text, out),
-            Err(_) => false,
-        },
-        (_, _) => convert_text(kind, value, out),
-    }
-}
-
-/// Appends a scalar given as text: a number, `true` or `false`, or what stood
-/// between the quotes of a string. The empty text is null. False: it doesn't fit.
-pub fn convert_text(kind: &Kind, text: &str, out: &mut Vec<u8>) -> bool {
-    let text = match kind {
-        Kind::String => text,
-        _ => text.trim(),
-    };
-    if text.is_empty() {
-        return true;
-    }
-    match kind {
-        Kind::String => write_string(text, out),
-        Kind::Integer => match integer(text) {
-            Some(number) => out.extend_from_slice(number.to_string().as_bytes()),
-            None => return false,
-        },
-        Kind::Number => {
-            // What serde_json takes is a JSON number, which needs no new form.
-            if serde_json::from_str::<serde_json::Number>(text).is_err() {
-                return false;
-            }
-            out.extend_from_slice(text.as_bytes());
-        }
-        Kind::Boolean => match text {
-            "1" => out.extend_from_slice(b"true"),
-            "0" => out.extend_from_slice(b"false"),
-            _ if text.eq_ignore_ascii_case("true") => out.extend_from_slice(b"true"),
-            _ if text.eq_ignore_ascii_case("false") => out.extend_from_slice(b"false"),
-            _ => return false,
-        },
-        Kind::Timestamp => {
-            let time = timestamp::parse(text)
-                .or_else(|| text.parse().ok().and_then(timestamp::from_epoch));
-            match time {
-                Some(time) => write_string(&timestamp::format(time), out),
-                None => return false,
-            }
-        }
-        Kind::Object(_) | Kind::Array(_) | Kind::Any => return false,
-    }
-    true
-}
-
-/// A whole number, also when it is written with a fraction of zero.
-fn integer(text: &str) -> Option<i64> {
-    text.parse().ok().or_else(|| {
-        let number: f64 = text.parse().ok()?;
-        // Beyond 2^53 a float no longer tells whole numbers apart.
-        (number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0).then_some(number as i64)
-    })
-}
-
-fn convert_object(fields: &Fields, object: &str, out: &mut Vec<u8>) -> bool {
-    if fields.is_empty() {
-        out.extend_from_slice(object.as_bytes());
-        return true;
-    }
-    out.push(b'{');
-    let empty = out.len();
-    let mut fits = true;
-    let mut guess = 0;
-    let read = for_each_entry(object, |name, value| {
-        let field: Option<&Field> = fields.find(&name, guess).map(|at| {
-            guess = at + 1;
-            &fields.list()[at]
-        });
-        if field.is_some_and(|field| !field.selected) {
-            return;
-        }
-        if out.len() > empty {
-            out.push(b',');
-        }
-        let Some(field) = field else {
-            // What a nested object has beyond its schema stays where it is.
-            write_string(&name, out);
-            out.push(b':');
-            out.extend_from_slice(value.get().as_bytes());
-            return;
-        };
-        out.extend_from_slice(field.label.as_bytes());
-        fits &= convert_nested(&field.kind, value.get(), out);
-    });
-    out.push(b'}');
-    fits && read.is_ok()
-}
-
-fn convert_array(items: &Kind, array: &str, out: &mut Vec<u8>) -> bool {
-    out.push(b'[');
-    let empty = out.len();
-    let mut fits = true;
-    let read = for_each_item(array, |item| {
-        if out.len() > empty {
-            out.push(b',');
-        }
-        fits &= convert_nested(items, item.get(), out);
-    });
-    out.push(b']');
-    fits && read.is_ok()
-}
-
-fn convert_nested(kind: &Kind, value: &str, out: &mut Vec<u8>) -> bool {
-    let mark = out.len();
-    let fits = convert(kind, value, out);
-    if out.len() == mark {
-        out.extend_from_slice(b"null");
-    }
-    fits
-}
-
-/// Appends a text as a JSON string.
-pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    serde_json::to_writer(out, text).expect("a Vec takes every write");
-}
-
-/// Calls `each` with the name and value of each property of a JSON object.
-fn for_each_entry<'a>(
-    object: &'a str,
-    each: impl FnMut(Cow<'a, str>, &'a RawValue),
-) -> serde_json::Result<()> {
-    struct Entries<F>(F);
-    impl<'a, F: FnMut(Cow<'a, str>, &'a RawValue)> Visitor<'a> for Entries<F> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
-            while let Some(Name(name)) = map.next_key()? {
-                (self.0)(name, map.next_value()?);
-            }
-            Ok(())
-        }
-    }
-    serde_json::Deserializer::from_str(object).deserialize_map(Entries(each))
-}
-
-/// Calls `each` with each item of a JSON array.
-fn for_each_item<'a>(array: &'a str, each: impl FnMut(&'a RawValue)) -> serde_json::Result<()> {
-    struct Items<F>(F);
-    impl<'a, F: FnMut(&'a RawValue)> Visitor<'a> for Items<F> {
-        type Value = ();
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an array")
-        }
-
-        fn visit_seq<A: SeqAccess<'a>>(mut self, mut items: A) -> Result<(), A::Error> {
-            while let Some(item) = items.next_element()? {
-                (self.0)(item);
-            }
-            Ok(())
-        }
-    }
-    serde_json::Deserializer::from_str(array).deserialize_seq(Items(each))
-}
-
-/// A property's name, borrowed from the text unless it has escapes.
-struct Name<'a>(Cow<'a, str>);
-
-impl<'a> serde::Deserialize<'a> for Name<'a> {
-    fn deserialize<D: Deserializer<'a>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameVisitor;
-        impl<'a> Visitor<'a> for NameVisitor {
-            type Value = Name<'a>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a property name")
-            }
-
-            fn visit_borrowed_str<E>(self, name: &'a str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Borrowed(name)))
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(name.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(NameVisitor)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -504,45 +299,6 @@ mod tests {
         text.strip_prefix(r#"{"type":"RECORD","stream":"s","record":"#)
             .map(|text| text.trim_end_matches('}').to_owned() + "}")
             .unwrap_or(text)
-    }
-
-    #[test]
-    fn fits_values_to_their_types() {
-        let schema = json!({"properties": {
-            "text": {"type": ["string", "null"]},
-            "time": {"type": ["string", "null"], "format": "date-time"},
-            "whole": {"type": ["integer", "null"]},
-            "real": {"type": ["number", "null"]},
-            "flag": {"type": ["boolean", "null"]},
-            "list": {"type": ["array", "null"], "items": {"type": ["object", "null"],
-                "properties": {"n": {"type": ["integer", "null"]}}}},
-        }});
-        let mut writer = writer(schema, &[], "");
-        for (name, value, expected) in [
-            ("text", "5", "\"5\""),
-            ("text", "true", "\"true\""),
-            ("text", r#""a\"b""#, r#""a\"b""#),
-            (
-                "time",
-                "\"2020-01-23 12:04:48.8\"",
-                "\"2020-01-23T12:04:48.800Z\"",
-            ),
-            ("time", "1566970961", "\"2019-08-28T05:42:41.000Z\""),
-            ("time", "\"\"", "null"),
-            ("whole", "5.0", "5"),
-            ("whole", "\"12\"", "12"),
-            ("real", "\"4.0\"", "4.0"),
-            ("real", "1e3", "1e3"),
-            ("flag", "\"TRUE\"", "true"),
-            ("flag", "0", "false"),
-            ("list", "{\"n\": 1.0, \"m\": [2]}", "[{\"n\":1,\"m\":[2]}]"),
-        ] {
-            let line = write(&mut writer, &format!("{{\"{name}\": {value}}}"));
-            assert!(
-                line.contains(&format!("\"{name}\":{expected}")),
-                "{name} {value}: {line}"
-            );
-        }
     }
 
     #[test]
@@ -570,6 +326,11 @@ mod tests {
         assert_eq!(
             write(&mut writer, r#"{"id":"a"}"#),
             r#"{"id":"a","n":null,"o":null,"_extra":null}"#
+        );
+        // The program itself may say what has no place.
+        assert_eq!(
+            write(&mut writer, r#"{"id":"a","_extra":{"n":""},"x":1}"#),
+            r#"{"id":"a","n":null,"o":null,"_extra":{"x":1,"n":""}"#
         );
         assert_eq!(write(&mut writer, r#"{"id":"","n":1}"#), "");
         assert_eq!(write(&mut writer, r#"{"n":1}"#), "");

@@ -1,7 +1,5 @@
 //! The part of a JSON Schema that records are written by, compiled.
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value};
 
 /// What a property's value has to be.
@@ -32,10 +30,7 @@ pub struct Field {
 
 /// The properties of an object, in the schema's order.
 #[derive(Debug, Clone, Default)]
-pub struct Fields {
-    list: Vec<Field>,
-    index: HashMap<String, usize>,
-}
+pub struct Fields(Vec<Field>);
 
 impl Fields {
     /// Compiles the `properties` of an object's schema. `selected` is asked
@@ -59,27 +54,25 @@ impl Fields {
 
     /// Adds a property at the end.
     pub fn push(&mut self, field: Field) {
-        self.index.insert(field.name.clone(), self.list.len());
-        self.list.push(field);
+        self.0.push(field);
     }
 
     /// The properties, in order.
     pub fn list(&self) -> &[Field] {
-        &self.list
+        &self.0
     }
 
-    /// The place of a property. `guess` is looked at first: the API sends the
-    /// properties of each record in one order.
+    /// The place of a property. It is looked for from `guess` on, since the API
+    /// sends properties in about the schema's order; so few names are found
+    /// sooner this way than by their hashes.
     pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
-        match self.list.get(guess) {
-            Some(field) if field.name == name => Some(guess),
-            _ => self.index.get(name).copied(),
-        }
+        let mut places = (guess..self.0.len()).chain(0..guess.min(self.0.len()));
+        places.find(|at| self.0[*at].name == name)
     }
 
     /// Whether no property is known: a free map.
     pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.0.is_empty()
     }
 }
 

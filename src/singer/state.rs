@@ -74,8 +74,14 @@ impl State {
         )
     }
 
-    /// Replaces the bookmark of a stream.
+    /// Replaces the bookmark of a stream; an empty one is none.
     pub fn set_bookmark(&mut self, stream: &str, bookmark: Bookmark) {
+        if bookmark.0.is_empty() {
+            if let Some(Value::Object(bookmarks)) = self.0.get_mut(BOOKMARKS) {
+                bookmarks.shift_remove(stream);
+            }
+            return;
+        }
         let bookmarks = self.0.entry(BOOKMARKS).or_insert(Value::Null);
         if !bookmarks.is_object() {
             *bookmarks = Value::Object(Map::new());
@@ -95,18 +101,25 @@ impl Bookmark {
         timestamp::parse(self.0.get(VALUE)?.as_str()?)
     }
 
-    /// What stands in the bookmark under another name; none if it isn't there,
-    /// or another version wrote it in another form.
+    /// A member beside the replication key, read; none if it isn't there, or
+    /// another version wrote it in another form.
     pub fn progress<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
-        serde_json::from_value(self.0.get(name)?.clone()).ok()
+        serde_json::from_value(self.get(name)?.clone()).ok()
     }
 
-    /// Sets what stands under another name; null takes it away.
-    pub fn set_progress(&mut self, name: &str, progress: Value) {
-        match progress {
-            Value::Null => self.0.shift_remove(name),
-            progress => self.0.insert(name.to_owned(), progress),
-        };
+    /// A member beside the replication key.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
+    /// Sets a member beside the replication key.
+    pub fn set(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    /// Takes a member away.
+    pub fn remove(&mut self, name: &str) {
+        self.0.shift_remove(name);
     }
 
     /// Moves the bookmark forward. It never goes back.

@@ -165,14 +165,12 @@ impl Lane {
             }
         };
         let jobs: Vec<Value> = self.slots.iter().filter_map(job).collect();
-        let jobs = if jobs.is_empty() {
-            Value::Null
-        } else {
-            jobs.into()
-        };
-        bookmark.set_progress(JOBS, jobs);
-        bookmark.set_progress(REQUESTED_TODAY, json!(self.requested));
-        bookmark.set_progress(LAST_REQUESTED_AT, json!(self.last_requested_at));
+        match jobs.is_empty() {
+            true => bookmark.remove(JOBS),
+            false => bookmark.set(JOBS, jobs),
+        }
+        bookmark.set(REQUESTED_TODAY, json!(self.requested));
+        bookmark.set(LAST_REQUESTED_AT, json!(self.last_requested_at));
     }
 }
 

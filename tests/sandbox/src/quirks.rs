@@ -358,6 +358,8 @@ pub enum BooleanStyle {
 #[derive(Clone, Debug, Default)]
 pub struct MetricQuirks {
     pub range: MetricRange,
+    /// 400 to more intervals than this in one request.
+    pub most_intervals: Option<usize>,
     /// Some values are `""` or `null`.
     pub odd_values: bool,
     /// Intervals in which nothing happened are left out, as in the example.

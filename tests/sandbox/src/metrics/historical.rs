@@ -154,9 +154,11 @@ fn intervals(call: &Call<'_>, asked: &Asked<'_>) -> Result<Vec<(i64, i64)>, Prob
         }
         _ => asked.start + length * number as i64,
     };
+    let most = call.options.quirks.metrics.most_intervals;
+    let most = most.unwrap_or(MOST_INTERVALS);
     let mut intervals = Vec::new();
     while edge(intervals.len()) < asked.end {
-        if intervals.len() == MOST_INTERVALS {
+        if intervals.len() == most {
             return Err(Problem::bad_request("there are too many intervals"));
         }
         let number = intervals.len();

@@ -1,0 +1,233 @@
+//! One stream of a walk: writes its records, and counts what can't be read.
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::progress::Progress;
+use crate::error::{Error, Result};
+use crate::extract::Sink;
+use crate::extract::seen::Seen;
+use crate::extract::window::Window;
+use crate::freshchat::Page;
+use crate::singer::Bookmark;
+use crate::streams::WalkStream;
+use crate::timestamp;
+
+/// After so many refusals and nothing else, the endpoint itself is refused.
+const REFUSALS: u64 = 10;
+
+/// A stream of the walk.
+pub struct Lane<'a> {
+    pub part: WalkStream,
+    sink: Sink<'a>,
+    /// The time of the records to write, as far as it is known.
+    window: Window,
+    /// Whether the window ends before the walk, so that later records stay out.
+    bounded: bool,
+    pub tally: Tally,
+    /// What ended the stream.
+    pub error: Option<Error>,
+    /// The conversation whose messages come, and which have come.
+    conversation: String,
+    messages: Seen,
+}
+
+/// How an endpoint answered for single objects.
+#[derive(Default)]
+pub struct Tally {
+    pub answered: u64,
+    gone: u64,
+    refused: u64,
+    refusal: Option<Error>,
+}
+
+/// The properties that the walk itself looks at.
+#[derive(Default, Deserialize)]
+struct Known<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    conversation_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    created_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    updated_time: Option<&'a RawValue>,
+}
+
+impl<'a> Known<'a> {
+    /// A record that can't be read so has no known property.
+    fn of(record: &'a str) -> Self {
+        serde_json::from_str(record).unwrap_or_default()
+    }
+}
+
+impl<'a> Lane<'a> {
+    /// A stream whose records from `window` are wanted, in a walk.
+    pub fn new(part: WalkStream, sink: Sink<'a>, window: Window, walk: &Progress) -> Self {
+        Self {
+            part,
+            sink,
+            window: Window {
+                to: walk.to,
+                ..window
+            },
+            bounded: walk.to < walk.started_at,
+            tally: Tally::default(),
+            error: None,
+            conversation: String::new(),
+            messages: Seen::default(),
+        }
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.sink.stream.name
+    }
+
+    /// From where on records are wanted, as a request carries it.
+    pub fn asked_from(&self) -> String {
+        timestamp::format(self.window.from)
+    }
+
+    /// Writes the list of a user's conversations.
+    pub fn list(&mut self, user: &str, page: &Page) -> Result<()> {
+        let user = Value::from(user).to_string();
+        self.sink.begin(page.read_at);
+        for record in page.records() {
+            let id = Known::of(record).id.map_or("null", RawValue::get);
+            let added = [("user_id", user.as_str()), ("conversation_id", id)];
+            self.sink.record(record, &added)?;
+        }
+        self.sink.end()
+    }
+
+    /// Writes a conversation, unless it is known not to have changed.
+    pub fn conversation(&mut self, id: &str, page: &Page) -> Result<()> {
+        self.tally.answered += 1;
+        let id = Value::from(id).to_string();
+        self.sink.begin(page.read_at);
+        for record in page.records() {
+            let known = Known::of(record);
+            if self.takes(known.updated_time, true) {
+                self.sink.record(
+                    record,
+                    with_conversation(&known, &[("conversation_id", &id)]),
+                )?;
+            }
+        }
+        self.sink.end()
+    }
+
+    /// Writes messages of a conversation, each once.
+    pub fn messages(&mut self, conversation: &str, page: &Page) -> Result<()> {
+        self.tally.answered += 1;
+        if self.conversation != conversation {
+            conversation.clone_into(&mut self.conversation);
+            self.messages.clear();
+        }
+        let id = Value::from(conversation).to_string();
+        self.sink.begin(page.read_at);
+        for record in page.records() {
+            let known = Known::of(record);
+            let repeated = known
+                .id
+                .is_some_and(|message| !self.messages.insert(message.get()));
+            if !repeated && self.takes(known.created_time, false) {
+                self.sink.record(
+                    record,
+                    with_conversation(&known, &[("conversation_id", &id)]),
+                )?;
+            }
+        }
+        self.sink.end()
+    }
+
+    /// Whether a record of this time belongs into the stream; one without a
+    /// time does. Messages were asked for from a time on, which needs no look.
+    fn takes(&self, time: Option<&RawValue>, from: bool) -> bool {
+        if !from && !self.bounded {
+            return true;
+        }
+        let time = time.and_then(|time| timestamp::from_json(time.get()));
+        time.is_none_or(|time| {
+            (!from || self.window.from <= time) && (!self.bounded || time < self.window.to)
+        })
+    }
+
+    /// Whether everything that the walk found so far is written. As long as
+    /// nothing but refusals came, the stream may yet turn out as unreadable.
+    fn is_sound(&self) -> bool {
+        self.error.is_none() && (self.tally.answered > 0 || self.tally.refused == 0)
+    }
+
+    /// The stream's bookmark, if it can be moved: on to the walk's place, or
+    /// to its end when the walk is complete.
+    pub fn bookmark(&self, walk: &Progress, complete: bool) -> Option<Bookmark> {
+        if !self.is_sound() {
+            return None;
+        }
+        let mut bookmark = self.sink.run.output.bookmark(self.name());
+        if !complete {
+            walk.write(&mut bookmark, self.window.from);
+            return Some(bookmark);
+        }
+        Progress::clear(&mut bookmark);
+        if let Some(key) = self.sink.stream.replication_key {
+            bookmark.advance(key, walk.to);
+        }
+        Some(bookmark)
+    }
+
+    /// What ended the stream, if it isn't complete; says what was skipped.
+    pub fn close(self) -> Option<Error> {
+        let of = format!("stream `{}`: of the conversations", self.name());
+        self.error.or(self.tally.close(&of).err())
+    }
+}
+
+/// The property to add to a record: only what it lacks.
+fn with_conversation<'a, T>(known: &Known, added: &'a [T]) -> &'a [T] {
+    match known.conversation_id {
+        Some(_) => &[],
+        None => added,
+    }
+}
+
+impl Tally {
+    /// Counts an object that is gone or refused.
+    ///
+    /// # Errors
+    /// Any other error, and the first refusal when nothing else comes.
+    pub fn miss(&mut self, error: Error) -> Result<()> {
+        match error.status() {
+            Some(404) => self.gone += 1,
+            Some(403) => {
+                self.refused += 1;
+                if self.answered == 0 && self.refused >= REFUSALS {
+                    return Err(error);
+                }
+                self.refusal.get_or_insert(error);
+            }
+            _ => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Says what was skipped.
+    ///
+    /// # Errors
+    /// The refusal, where nothing else came.
+    pub fn close(self, of: &str) -> Result<()> {
+        if self.gone > 0 {
+            log::warn!("{of}, {} are gone (404)", self.gone);
+        }
+        match self.refusal {
+            Some(error) if self.answered == 0 => Err(error),
+            Some(error) => {
+                log::warn!("{of}, {} are refused to this token: {error}", self.refused);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}

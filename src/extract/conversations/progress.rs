@@ -1,0 +1,240 @@
+//! How far a walk has come, as it stands in its streams' bookmarks.
+//!
+//! All streams of one walk hold the same members beside their replication
+//! key, until the walk is complete. A walk that was stopped goes on from
+//! there, and is complete up to the start of its first part: what changed
+//! behind its back in the meantime is the next walk's.
+
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+
+use crate::extract::users::Span;
+use crate::extract::window::Window;
+use crate::singer::Bookmark;
+use crate::timestamp;
+
+/// When the walk's first part was started.
+const STARTED_AT: &str = "walk_started_at";
+/// The time of records from which on the stream is read.
+const FROM: &str = "walk_from";
+/// Up to where the stream will be complete.
+const TO: &str = "walk_to";
+/// Everything of the users who were created before this is delivered.
+const CREATED_TO: &str = "walk_users_created_to";
+/// The end of the window of creation times that is read now, ...
+const WINDOW_TO: &str = "walk_window_created_to";
+/// ... and how many places of it are left, from the first on.
+const WINDOW_LEFT: &str = "walk_window_users_left";
+
+const ALL: [&str; 6] = [STARTED_AT, FROM, TO, CREATED_TO, WINDOW_TO, WINDOW_LEFT];
+
+/// No user was created before: it lies before the product, and after the epoch.
+const BEGINNING: DateTime<Utc> = match DateTime::from_timestamp(946_684_800, 0) {
+    Some(time) => time,
+    None => DateTime::UNIX_EPOCH,
+};
+
+/// A walk, and how far it has come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    pub started_at: DateTime<Utc>,
+    pub to: DateTime<Utc>,
+    pub position: Position,
+}
+
+/// A place among the users in the order in which they are walked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Position {
+    /// Users created before this are done.
+    pub created_to: DateTime<Utc>,
+    /// The window that begins there, if some of its users are done.
+    pub within: Option<Within>,
+}
+
+/// A place within a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Within {
+    pub window_to: DateTime<Utc>,
+    /// As in [`Span`].
+    pub left: u64,
+}
+
+impl Progress {
+    /// A walk over all users that there are at `to`, and none of it done.
+    pub fn new(started_at: DateTime<Utc>, to: DateTime<Utc>) -> Self {
+        Self {
+            started_at,
+            to,
+            position: Position {
+                created_to: BEGINNING,
+                within: None,
+            },
+        }
+    }
+
+    /// The walk that a bookmark tells of, if it reads the stream from `from`
+    /// on, and no further than `to`.
+    pub fn read(bookmark: &Bookmark, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<Self> {
+        let time = |name| timestamp::parse(bookmark.get(name)?.as_str()?);
+        let progress = Self {
+            started_at: time(STARTED_AT)?,
+            to: time(TO)?,
+            position: Position {
+                created_to: time(CREATED_TO)?,
+                within: Within::read(time(WINDOW_TO), bookmark.get(WINDOW_LEFT)),
+            },
+        };
+        let sound = time(FROM)? <= from && progress.to <= to && progress.position.is_before(to);
+        sound.then_some(progress)
+    }
+
+    /// Writes the walk into a stream's bookmark.
+    pub fn write(&self, bookmark: &mut Bookmark, from: DateTime<Utc>) {
+        Self::clear(bookmark);
+        let mut set = |name, time| bookmark.set(name, timestamp::format(time));
+        set(STARTED_AT, self.started_at);
+        set(FROM, from);
+        set(TO, self.to);
+        set(CREATED_TO, self.position.created_to);
+        if let Some(within) = self.position.within {
+            set(WINDOW_TO, within.window_to);
+            bookmark.set(WINDOW_LEFT, within.left);
+        }
+    }
+
+    /// Takes the walk out of a bookmark.
+    pub fn clear(bookmark: &mut Bookmark) {
+        for name in ALL {
+            bookmark.remove(name);
+        }
+    }
+
+    /// The walk to go on with for streams that are at these places: the least
+    /// advanced one. None if they are in different walks, or one is in none.
+    pub fn common(all: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
+        let least = |one: Self, other: Self| {
+            let same = one.started_at == other.started_at && one.to == other.to;
+            same.then(|| Self {
+                position: one.position.least(other.position),
+                ..one
+            })
+        };
+        let mut all = all.into_iter();
+        let first = all.next()??;
+        all.try_fold(first, |common, next| least(common, next?))
+    }
+
+    /// The users that are left.
+    pub fn rest(&self) -> Window {
+        Window {
+            from: self.position.created_to,
+            to: self.to,
+        }
+    }
+}
+
+impl Position {
+    fn is_before(&self, to: DateTime<Utc>) -> bool {
+        let end = self.within.map_or(self.created_to, |it| it.window_to);
+        self.created_to <= end && end <= to
+    }
+
+    fn least(self, other: Self) -> Self {
+        match self.created_to.cmp(&other.created_to) {
+            std::cmp::Ordering::Less => self,
+            std::cmp::Ordering::Greater => other,
+            std::cmp::Ordering::Equal => Self {
+                within: match (self.within, other.within) {
+                    (Some(one), Some(other)) if one.window_to == other.window_to => Some(Within {
+                        left: one.left.max(other.left),
+                        ..one
+                    }),
+                    _ => None,
+                },
+                ..self
+            },
+        }
+    }
+
+    /// The spans of users to read from here on to `to`, the last one first.
+    pub fn spans(&self, to: DateTime<Utc>) -> Vec<Span> {
+        let from = self.created_to;
+        let span = |from, to| Span::new(Window { from, to });
+        match self.within {
+            None => vec![span(from, to)],
+            Some(within) => vec![
+                span(within.window_to, to),
+                Span {
+                    left: Some(within.left),
+                    ..span(from, within.window_to)
+                },
+            ],
+        }
+    }
+}
+
+impl Within {
+    fn read(window_to: Option<DateTime<Utc>>, left: Option<&Value>) -> Option<Self> {
+        Some(Self {
+            window_to: window_to?,
+            left: left?.as_u64()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hour: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(hour * 3600, 0).unwrap()
+    }
+
+    fn progress(started: i64, created_to: i64, within: Option<(i64, u64)>) -> Progress {
+        Progress {
+            started_at: at(started),
+            to: at(started),
+            position: Position {
+                created_to: at(created_to),
+                within: within.map(|(to, left)| Within {
+                    window_to: at(to),
+                    left,
+                }),
+            },
+        }
+    }
+
+    #[test]
+    fn is_read_as_it_was_written() {
+        for written in [progress(9, 3, None), progress(9, 3, Some((5, 40)))] {
+            let mut bookmark = Bookmark::default();
+            progress(8, 1, Some((2, 2))).write(&mut bookmark, at(0));
+            written.write(&mut bookmark, at(1));
+            let read = |from, to| Progress::read(&bookmark, at(from), at(to));
+            assert_eq!(read(1, 9), Some(written));
+            assert_eq!(read(2, 10), Some(written));
+            assert_eq!(read(0, 9), None, "the first part began later");
+            assert_eq!(read(1, 8), None, "the first part reached further");
+            Progress::clear(&mut bookmark);
+            assert_eq!(bookmark, Bookmark::default());
+        }
+    }
+
+    #[test]
+    fn the_least_advanced_counts() {
+        let common = |one, other| Progress::common([Some(one), Some(other)]);
+        let (early, late) = (progress(9, 3, None), progress(9, 4, Some((5, 6))));
+        assert_eq!(common(early, late), Some(early));
+        assert_eq!(common(late, early), Some(early));
+        assert_eq!(
+            common(late, progress(9, 4, Some((5, 8)))),
+            Some(progress(9, 4, Some((5, 8))))
+        );
+        assert_eq!(
+            common(late, progress(9, 4, None)),
+            Some(progress(9, 4, None))
+        );
+        assert_eq!(common(early, progress(8, 3, None)), None);
+        assert_eq!(Progress::common([Some(early), None]), None);
+    }
+}

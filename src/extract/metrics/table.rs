@@ -1,0 +1,267 @@
+//! The metrics that the API document lists ("Historical metrics", "Instant
+//! metrics"), one row each.
+//!
+//! The summaries (`csat_metrics`, `conversation_metrics`, `team_performance`)
+//! have no rows: they repeat metrics that can be asked for one by one, with
+//! the exception of `team_performance.wait_time`.
+
+use serde::Deserialize;
+
+/// What a metric is grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupBy {
+    /// One value for the whole account.
+    None,
+    Group,
+    Agent,
+    Rating,
+}
+
+/// How the values of an aggregate metric are summed up.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Aggregator {
+    Min,
+    Max,
+    Avg,
+    Median,
+    P90,
+}
+
+/// What the API does with an aggregator.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Kind {
+    /// It refuses one.
+    Count,
+    /// It needs one.
+    Aggregate,
+}
+
+/// One historical metric.
+#[derive(Debug)]
+pub struct Metric {
+    pub name: &'static str,
+    kind: Kind,
+    group_by: &'static [GroupBy],
+    /// The summary that holds the metric, where it can't be asked for itself.
+    summary: Option<&'static str>,
+    /// Whether the value is one of the moment of the call: the API looks at
+    /// the last `x_time` minutes, and not at the time that was asked for.
+    pub needs_x_time: bool,
+}
+
+/// The five instant metrics.
+pub const INSTANT: [&str; 5] = [
+    "team_presence.online",
+    "team_presence.offline",
+    "team_presence.active_on_intelliassign",
+    "team_presence.inactive_on_intelliassign",
+    "team_presence.total_members",
+];
+
+/// All historical metrics.
+#[rustfmt::skip]
+pub static HISTORICAL: [Metric; 17] = [
+    count("csat_metrics.satisfactory_interactions"),
+    count("csat_metrics.unsatisfactory_interactions"),
+    count("csat_metrics.total_rated_interactions"),
+    aggregate("csat_metrics.count_per_rating"),
+    count("csat_metrics.rating")
+        .grouped(&[GroupBy::None, GroupBy::Group, GroupBy::Agent, GroupBy::Rating]),
+    count("conversation_metrics.created_interactions").grouped(&[GroupBy::None]),
+    count("conversation_metrics.assigned_interactions"),
+    count("conversation_metrics.resolved_interactions"),
+    count("conversation_metrics.assigned_x_mins_ago_and_not_replied_to").needs_x_time(),
+    count("conversation_metrics.created_x_mins_ago_and_unassigned").needs_x_time(),
+    aggregate("conversation_metrics.wait_time"),
+    aggregate("team_performance.first_response_time"),
+    aggregate("team_performance.response_time"),
+    aggregate("team_performance.resolution_time"),
+    aggregate("team_performance.wait_time").within("team_performance"),
+    count("team_performance.responses_sent"),
+    aggregate("team_performance.concurrency_ratio"),
+];
+
+const fn count(name: &'static str) -> Metric {
+    Metric {
+        name,
+        kind: Kind::Count,
+        group_by: &[GroupBy::None, GroupBy::Group, GroupBy::Agent],
+        summary: None,
+        needs_x_time: false,
+    }
+}
+
+const fn aggregate(name: &'static str) -> Metric {
+    Metric {
+        kind: Kind::Aggregate,
+        ..count(name)
+    }
+}
+
+impl Metric {
+    const fn grouped(mut self, group_by: &'static [GroupBy]) -> Self {
+        self.group_by = group_by;
+        self
+    }
+
+    const fn needs_x_time(mut self) -> Self {
+        self.needs_x_time = true;
+        self
+    }
+
+    const fn within(mut self, summary: &'static str) -> Self {
+        self.summary = Some(summary);
+        self
+    }
+
+    /// The name to ask for.
+    pub fn asked_for(&self) -> &'static str {
+        self.summary.unwrap_or(self.name)
+    }
+
+    /// The groupings to ask for, of those that the settings name.
+    pub fn groupings(&self, wanted: &[GroupBy]) -> impl Iterator<Item = GroupBy> {
+        let wanted = |group_by: &GroupBy| wanted.contains(group_by);
+        self.group_by.iter().copied().filter(wanted)
+    }
+
+    /// The aggregators to ask for, of those that the settings name; a count
+    /// is asked for once, without one.
+    pub fn aggregators(&self, wanted: &[Aggregator]) -> Vec<Option<Aggregator>> {
+        match self.kind {
+            Kind::Count => vec![None],
+            Kind::Aggregate => wanted.iter().copied().map(Some).collect(),
+        }
+    }
+}
+
+/// The part of a metric's name before the dot.
+pub fn family(name: &str) -> &str {
+    name.split('.').next().unwrap_or(name)
+}
+
+/// The part of a metric's name after the dot.
+fn leaf(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// All metrics, as the setting `metrics` has them by default.
+pub fn all() -> Vec<&'static Metric> {
+    HISTORICAL.iter().collect()
+}
+
+/// The metrics of these names, in the table's order. The name of a family
+/// stands for all of its metrics.
+///
+/// # Errors
+/// The first name that no document has, and the one closest to it.
+pub fn named(names: &[String]) -> Result<Vec<&'static Metric>, String> {
+    let is = |metric: &Metric, name: &str| metric.name == name || family(metric.name) == name;
+    let unknown = |name: &&String| !HISTORICAL.iter().any(|metric| is(metric, name));
+    if let Some(name) = names.iter().find(unknown) {
+        return Err(format!(
+            "names `{name}`, which is no historical metric; the closest is `{}`",
+            closest(name)
+        ));
+    }
+    let wanted = |metric: &&Metric| names.iter().any(|name| is(metric, name));
+    Ok(HISTORICAL.iter().filter(wanted).collect())
+}
+
+/// The metric whose name, whole or without its family, is most like the text.
+fn closest(text: &str) -> &'static str {
+    let likeness = |name: &str| {
+        let whole = strsim::normalized_damerau_levenshtein(text, name);
+        whole.max(strsim::normalized_damerau_levenshtein(text, leaf(name)))
+    };
+    let names = HISTORICAL.iter().map(|metric| metric.name);
+    names
+        .max_by(|one, other| likeness(one).total_cmp(&likeness(other)))
+        .unwrap_or_default()
+}
+
+impl GroupBy {
+    /// The word of the API; it is `none` in records only.
+    pub fn name(self) -> &'static str {
+        match self {
+            GroupBy::None => "none",
+            GroupBy::Group => "group",
+            GroupBy::Agent => "agent",
+            GroupBy::Rating => "rating",
+        }
+    }
+
+    /// The column of the records that holds the grouping's value.
+    pub fn column(self) -> Option<&'static str> {
+        match self {
+            GroupBy::None => None,
+            GroupBy::Group => Some("group_id"),
+            GroupBy::Agent => Some("agent_id"),
+            GroupBy::Rating => Some("rating"),
+        }
+    }
+}
+
+impl Aggregator {
+    /// The word of the API.
+    pub fn name(self) -> &'static str {
+        match self {
+            Aggregator::Min => "min",
+            Aggregator::Max => "max",
+            Aggregator::Avg => "avg",
+            Aggregator::Median => "median",
+            Aggregator::P90 => "p90",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(names: &[&str]) -> Result<Vec<&'static str>, String> {
+        let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+        named(&names).map(|metrics| metrics.iter().map(|metric| metric.name).collect())
+    }
+
+    #[test]
+    fn finds_metrics_and_families_once() {
+        let csat = [
+            "csat_metrics.satisfactory_interactions",
+            "csat_metrics.unsatisfactory_interactions",
+            "csat_metrics.total_rated_interactions",
+            "csat_metrics.count_per_rating",
+            "csat_metrics.rating",
+        ];
+        let found = names(&["csat_metrics.rating", "csat_metrics"]);
+        assert_eq!(found.unwrap(), csat);
+    }
+
+    #[test]
+    fn names_the_closest() {
+        for (wrong, closest) in [
+            ("csat_metrics.ratings", "csat_metrics.rating"),
+            ("concurrency_ration", "team_performance.concurrency_ratio"),
+            ("team_performance.wait_tiem", "team_performance.wait_time"),
+            (
+                "conversation_metrics.create_interactions",
+                "conversation_metrics.created_interactions",
+            ),
+        ] {
+            let problem = names(&[wrong]).unwrap_err();
+            assert!(problem.contains(&format!("`{wrong}`")), "{problem}");
+            assert!(problem.ends_with(&format!("`{closest}`")), "{problem}");
+        }
+    }
+
+    #[test]
+    fn the_setting_lists_every_metric() {
+        let schema = crate::config::schema();
+        let text = schema["properties"]["metrics"]["description"].to_string();
+        for metric in &HISTORICAL {
+            assert!(text.contains(metric.name), "{}", metric.name);
+        }
+    }
+}
