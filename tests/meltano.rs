@@ -1,5 +1,6 @@
 //! What Meltano is told of the tap, and what it makes the tap do.
 
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -14,12 +15,13 @@ mod generator;
 
 #[test]
 fn the_plugin_definition_is_up_to_date() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/meltano/tap-freshchat.yml");
-    let definition = std::fs::read_to_string(path).unwrap();
-    assert!(
-        definition == generator::definition(),
-        "make it anew: cargo run --example meltano > meltano/tap-freshchat.yml"
-    );
+    for (path, content) in generator::files() {
+        let found = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path));
+        assert!(
+            found.unwrap() == content,
+            "{path}: make it anew with `cargo run --example meltano`"
+        );
+    }
 }
 
 /// A catalog as Meltano writes it: everything is deselected, then what the
