@@ -14,6 +14,7 @@ mod requests;
 mod resume;
 mod secrets;
 mod selection;
+mod sharing;
 mod tap;
 mod terminal;
 mod users;
