@@ -6,6 +6,7 @@ mod discovery;
 mod entities;
 mod lists;
 mod output;
+mod reports;
 mod requests;
 mod resume;
 mod secrets;
