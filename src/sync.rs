@@ -11,8 +11,9 @@ use chrono::{SubsecRound, Utc};
 
 use crate::config::{Config, Settings};
 use crate::error::{Error, Result};
-use crate::extract::reports::{Engine, Finished, ReportRun, is_unknown_event};
+use crate::extract::reports::{Engine, Finished, ReportRun};
 use crate::extract::{self, Run, StreamRun};
+use crate::freshchat::reports::is_unknown_event;
 use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage};
 use crate::select::Selected;
 use crate::singer::{Output, RecordWriter, State, metrics};

@@ -11,15 +11,26 @@ pub fn format(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Whether the text already has the form of [`format()`]. Only the shape is
-/// looked at, so that a page of records costs no calendar arithmetic.
+/// Whether the text already has the form of [`format()`]. Only the shape and
+/// the range of each number is looked at, so that a page of records costs no
+/// calendar arithmetic.
 pub fn is_canonical(text: &[u8]) -> bool {
     const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
+    let in_range = |at: usize, least: &[u8], most: &[u8]| {
+        let digits = &text[at..at + least.len()];
+        least <= digits && digits <= most
+    };
     text.len() == SHAPE.len()
         && text.iter().zip(SHAPE).all(|(byte, shape)| match shape {
             b'0' => byte.is_ascii_digit(),
             _ => byte == shape,
         })
+        && in_range(0, b"0001", b"9999")
+        && in_range(5, b"01", b"12")
+        && in_range(8, b"01", b"31")
+        && in_range(11, b"00", b"23")
+        && in_range(14, b"00", b"59")
+        && in_range(17, b"00", b"59")
 }
 
 /// Reads RFC 3339 with any offset, a date and time without a zone (UTC), with
@@ -108,5 +119,6 @@ mod tests {
         assert!(is_canonical(b"2026-01-02T03:04:05.678Z"));
         assert!(!is_canonical(b"2026-01-02T03:04:05Z"));
         assert!(!is_canonical(b"2026-01-02T03:04:05.678+"));
+        assert!(!is_canonical(b"0000-00-00T00:00:00.000Z"));
     }
 }

@@ -8,6 +8,7 @@ mod entities;
 mod lists;
 mod metrics;
 mod output;
+mod reports;
 mod requests;
 mod resume;
 mod secrets;

@@ -205,17 +205,18 @@ impl Client {
                 trace,
             }),
             status => {
-                let error = Error::Api(Box::new(api_error(request, status, &body, trace)));
+                let mut error = api_error(request, status, &body, trace);
                 if !matches!(status, 408 | 429 | 500..=599) {
-                    return Tried::Failed(error);
+                    return Tried::Failed(Error::Api(Box::new(error)));
                 }
                 let wait = if matches!(status, 429 | 503) {
                     limits::wait_asked_for(headers)
                 } else {
                     None
                 };
+                error.retry_after = wait;
                 Tried::Again {
-                    error,
+                    error: Error::Api(Box::new(error)),
                     all: status == 429 || wait.is_some(),
                     wait,
                     most: u32::MAX,
@@ -393,6 +394,7 @@ fn api_error(request: String, status: u16, body: &str, trace: Option<String>) ->
         code,
         message,
         trace,
+        retry_after: None,
     }
 }
 
