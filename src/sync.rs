@@ -200,7 +200,8 @@ fn run_group(
     for stream_run in &group {
         let error = stream_run.error.as_ref().or(result.as_ref().err());
         let (writer, stream) = (&stream_run.writer, stream_run.stream);
-        if let (None, Some(version)) = (error, writer.version()) {
+        let complete = error.is_none() && !stream_run.partial;
+        if let (true, Some(version)) = (complete, writer.version()) {
             run.output.activate_version(stream.name, version)?;
         }
         let requests = stream_run.api.requests();
@@ -218,7 +219,7 @@ fn run_group(
 fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Result<StreamRun<'a>> {
     let stream = selected.stream;
     let full_table = selected.full_table || stream.replication_key.is_none();
-    let version = (full_table && run.settings.emit_activate_version_messages)
+    let version = (full_table && stream.is_whole() && run.settings.emit_activate_version_messages)
         .then(|| run.started_at.timestamp_millis());
     Ok(StreamRun {
         run,
@@ -226,6 +227,7 @@ fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Res
         api: client.api(),
         writer: begin(run, selected, version)?,
         full_table,
+        partial: false,
         error: None,
     })
 }

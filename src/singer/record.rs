@@ -129,12 +129,14 @@ impl RecordWriter {
             }
         }
         // What a record brings along for `_extra` keeps its names.
-        if let Some(Given::Json(extra)) = self.extra.and_then(|at| values[at])
-            && extra.starts_with('{')
-        {
-            for_each_entry(extra, |name, value| {
-                unknown.push((name, Given::Json(value)))
-            })?;
+        match self.extra.and_then(|at| values[at]) {
+            Some(Given::Json(extra)) if extra.starts_with('{') => {
+                for_each_entry(extra, |name, value| {
+                    unknown.push((name, Given::Json(value)))
+                })?;
+            }
+            Some(Given::Json("null")) | None => {}
+            Some(other) => unknown.push((Cow::Borrowed(EXTRA), other)),
         }
         self.write_values(|at| values[at], unknown, out);
         Ok(())

@@ -56,7 +56,7 @@ fn a_file_that_is_none_of_the_report_fails_its_stream_before_any_row() {
         ),
     ] {
         let run = run(STREAM, EVENT, &bytes);
-        run.assert_failed(1, &["1 of 1 streams failed"]);
+        run.assert_failed(1, &["all of the selected streams failed"]);
         assert!(run.stderr.contains(words), "{}", run.stderr);
         assert!(!run.stderr.contains(&long[..500]), "it is cut");
         assert_eq!(run.of_type("RECORD").len(), 0);

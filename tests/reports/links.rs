@@ -227,6 +227,6 @@ fn nothing_is_left_of_a_download() {
     // It is used at all.
     let missing = files.path().join("missing");
     let run = tap().env("TMPDIR", missing.to_str().unwrap()).run();
-    run.assert_failed(1, &["2 of 2 streams failed"]);
+    run.assert_failed(1, &["all of the selected streams failed"]);
     assert!(run.stderr.contains("temporary file"), "{}", run.stderr);
 }
