@@ -225,15 +225,6 @@ impl Stream {
         serde_json::from_str(self.schema).expect("the schema is part of the program")
     }
 
-    /// Whether all of its rows can be read again. Metrics reach back only so
-    /// far, and those of a moment not at all.
-    pub fn is_whole(&self) -> bool {
-        !matches!(
-            self.source,
-            Source::MetricsHistorical | Source::MetricsInstant
-        )
-    }
-
     /// Whether the stream is synced unless a catalog says otherwise. Reports
     /// are not: each is a job of its own, of which the API takes one a minute.
     fn is_default(&self) -> bool {

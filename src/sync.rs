@@ -219,7 +219,10 @@ fn run_group(
 fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Result<StreamRun<'a>> {
     let stream = selected.stream;
     let full_table = selected.full_table || stream.replication_key.is_none();
-    let version = (full_table && stream.is_whole() && run.settings.emit_activate_version_messages)
+    // Of a stream with a replication key only a span of time is read, so that
+    // rows which didn't come are not gone.
+    let whole = stream.replication_key.is_none();
+    let version = (whole && run.settings.emit_activate_version_messages)
         .then(|| run.started_at.timestamp_millis());
     Ok(StreamRun {
         run,
