@@ -22,6 +22,9 @@ const ROW_ID: &str = "_row_id";
 /// Stands between texts that are hashed; no UTF-8 text has it.
 const SEPARATOR: u8 = 0xff;
 
+/// Before this row, all are only counted.
+const NO_ROW: u64 = u64::MAX;
+
 /// The beginning of an unusable header that is shown, in characters.
 const SHOWN_HEADER: usize = 200;
 
@@ -101,28 +104,44 @@ impl RowWriter {
         })
     }
 
-    /// Writes all rows of a file that was checked.
+    /// Writes all rows of the last of a job's files, which was checked; those
+    /// of the files before are written, and counted in `repeats`.
     ///
     /// # Errors
-    /// [`RowError::File`] where the file can't be read, [`RowError::Run`]
-    /// where stdout can't be written to.
-    pub fn write(&mut self, file: &mut File, output: &Output) -> Result<(), RowError> {
+    /// [`RowError::File`] where a file can't be read, [`RowError::Run`] where
+    /// stdout can't be written to.
+    pub fn write(
+        &mut self,
+        files: &mut [File],
+        repeats: &mut Repeats,
+        output: &Output,
+    ) -> Result<(), RowError> {
+        let Some((last, earlier)) = files.split_last_mut() else {
+            return Ok(());
+        };
         self.records.extracted_at(chrono::Utc::now());
-        let (mut first, mut repeats) = (0, Repeats::default());
-        loop {
-            match self.write_from(first, repeats, file, output) {
-                Ok(()) => return Ok(()),
-                Err(Halt::Error(error)) => return Err(error),
-                Err(Halt::OutOfOrder(row)) => (first, repeats) = (row, Repeats::of_all_rows()),
+        let written = match self.write_from(0, repeats, last, output) {
+            Err(Halt::OutOfOrder(row)) => {
+                *repeats = Repeats::of_all_rows();
+                let mut counted = earlier
+                    .iter_mut()
+                    .map(|file| self.write_from(NO_ROW, repeats, file, output));
+                let counted = counted.try_for_each(|counted| counted);
+                counted.and_then(|()| self.write_from(row, repeats, last, output))
             }
-        }
+            written => written,
+        };
+        written.map_err(|halt| match halt {
+            Halt::Error(error) => error,
+            Halt::OutOfOrder(_) => unreachable!("all rows are remembered"),
+        })
     }
 
     /// Writes the rows from the `first` one on; those before are only counted.
     fn write_from(
         &mut self,
         first: u64,
-        mut repeats: Repeats,
+        repeats: &mut Repeats,
         file: &mut File,
         output: &Output,
     ) -> Result<(), Halt> {
@@ -220,7 +239,7 @@ impl Layout {
     }
 }
 
-/// The row's hash, or for the second and later identical row of a file, one of
+/// The row's hash, or for the second and later identical row of a job, one of
 /// the hash and how many came before.
 fn numbered(hash: u128, earlier: u32) -> u128 {
     match earlier {
