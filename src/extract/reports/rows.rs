@@ -19,7 +19,7 @@ const BATCH: usize = 64 * 1024;
 /// The property that names a row for good.
 const ROW_ID: &str = "_row_id";
 
-/// Stands between texts that are hashed; no UTF-8 text has it.
+/// Stands before each cell that is hashed; no UTF-8 text has it.
 const SEPARATOR: u8 = 0xff;
 
 /// Before this row, all are only counted.
@@ -216,24 +216,23 @@ impl Layout {
     }
 
     /// The hash of the event and of each cell that isn't empty, in the order
-    /// of the columns' normalised names: the same row has the same hash in
-    /// every file, also if columns move, or new ones come that are empty.
+    /// of the columns' hashed names: the same row has the same hash in every
+    /// file, also if columns move, or new ones come that are empty.
     fn hash(&self, columns: &Columns, row: &StringRecord, hashed: &mut Vec<u8>) -> u128 {
         hashed.clear();
         hashed.extend_from_slice(self.event.as_bytes());
-        let mut take = |name: &str, cell: &str| {
+        let mut take = |column: u64, cell: &str| {
             if !cell.is_empty() {
                 hashed.push(SEPARATOR);
-                hashed.extend_from_slice(name.as_bytes());
-                hashed.push(SEPARATOR);
+                hashed.extend_from_slice(&column.to_le_bytes());
                 hashed.extend_from_slice(cell.as_bytes());
             }
         };
-        for (name, at) in &columns.sorted {
-            take(name, row.get(*at).unwrap_or_default());
+        for (column, at) in &columns.hashed {
+            take(*column, row.get(*at).unwrap_or_default());
         }
-        for at in columns.sorted.len()..row.len() {
-            take(&nameless(at), &row[at]);
+        for at in columns.hashed.len()..row.len() {
+            take(at as u64, &row[at]);
         }
         xxh3_128(hashed)
     }
@@ -251,7 +250,11 @@ fn numbered(hash: u128, earlier: u32) -> u128 {
 /// The text of a row's id.
 fn hex(hash: u128) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|at| DIGITS[(hash >> (124 - 4 * at) & 15) as usize])
+    let bytes = hash.to_be_bytes();
+    std::array::from_fn(|at| {
+        let shift = if at % 2 == 0 { 4 } else { 0 };
+        DIGITS[usize::from(bytes[at / 2] >> shift & 15)]
+    })
 }
 
 /// A row that is too short or too long is a matter of that row.
@@ -309,11 +312,11 @@ fn write_row(
         .iter()
         .map(|(name, at)| (Cow::Borrowed(name.as_str()), *at));
     // Cells behind the header's last column have no name but their place.
-    let nameless = (columns.sorted.len()..row.len()).map(|at| (Cow::Owned(nameless(at)), at));
+    let nameless = (columns.hashed.len()..row.len()).map(|at| (Cow::Owned(nameless(at)), at));
     let unknown = named
         .chain(nameless)
         .filter_map(|(name, at)| Some((name, row.get(at).filter(|cell| !cell.is_empty())?)));
-    if row.len() < columns.sorted.len() {
+    if row.len() < columns.hashed.len() {
         records.warn_once(
             "\0short",
             "a row has fewer cells than the header; the rest is null",
