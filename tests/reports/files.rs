@@ -269,6 +269,23 @@ pub fn rows_count(run: &Run) -> usize {
 }
 
 #[test]
+fn identical_rows_of_two_parts_have_ids_of_their_own() {
+    let text = "agent_id,created_at\na,2026-01-02\nb,2026-01-03\nb,2026-01-03\n";
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    let mut options: Options = account(1);
+    options.quirks.reports.parts = 3;
+    // Each part is the whole file.
+    let path = file.path().to_owned();
+    options.report_files.insert(EVENT.to_owned(), path);
+    let sandbox = Sandbox::start(options);
+    let tap = || tap(&sandbox, &[STREAM]).set("end_date", super::day(&sandbox, 0));
+    let (first, second) = (tap().succeed(), tap().succeed());
+    assert_eq!(rows_count(&first), 9);
+    assert_eq!(first.records(STREAM), second.records(STREAM));
+}
+
+#[test]
 fn columns_may_move_without_a_new_id() {
     let ids = |text: &str| -> Vec<String> {
         let run = run(STREAM, EVENT, text.as_bytes());

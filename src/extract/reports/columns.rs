@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use csv::StringRecord;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::singer::Fields;
 
@@ -16,9 +17,10 @@ pub struct Columns {
     pub of_field: Vec<Option<usize>>,
     /// Columns that no property has, by their name in the file.
     pub unknown: Vec<(String, usize)>,
-    /// All columns with their normalised names, sorted by them: the order in
-    /// which a row is hashed, whatever the file's order is.
-    pub sorted: Vec<(String, usize)>,
+    /// The places of all columns, each with a hash of its normalised name and
+    /// sorted by it: the order in which a row is hashed, whatever the file's
+    /// order is.
+    pub hashed: Vec<(u64, usize)>,
 }
 
 impl Columns {
@@ -42,7 +44,7 @@ impl Columns {
         let mut columns = Columns {
             of_field: vec![None; fields.list().len()],
             unknown: Vec::new(),
-            sorted: Vec::new(),
+            hashed: Vec::new(),
         };
         for (at, name) in header.iter().enumerate() {
             let normalised = normalise(name);
@@ -57,9 +59,9 @@ impl Columns {
                     columns.unknown.push((name, at));
                 }
             }
-            columns.sorted.push((normalised, at));
+            columns.hashed.push((xxh3_64(normalised.as_bytes()), at));
         }
-        columns.sorted.sort();
+        columns.hashed.sort_unstable();
         columns
             .of_field
             .iter()

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::thread::sleep;
 
+use super::repeats::Repeats;
 use super::rows::{RowError, RowWriter};
 use super::unpack::BadFile;
 use crate::error::{Error, Result};
@@ -39,12 +40,18 @@ impl Downloads<'_> {
     ) -> std::result::Result<(), NotWritten> {
         let parts = links.len();
         let mut refreshes = 0;
-        let mut part = 0;
-        while part < parts {
+        let mut repeats = Repeats::default();
+        // Kept until the job is done: where the rows turn out not to be in the
+        // order of time, those of the parts before count again.
+        let mut files = Vec::new();
+        while files.len() < parts {
+            let part = files.len();
             match self.fetch(event, &links[part], writer)? {
-                Some(mut file) => {
-                    self.write_part(event, &mut file, writer)?;
-                    part += 1;
+                Some(file) => {
+                    files.push(file);
+                    writer
+                        .write(&mut files, &mut repeats, self.output)
+                        .map_err(|error| unwritten(event, error))?;
                     refreshes = 0;
                 }
                 None if refreshes < MOST_REFRESHES => {
@@ -93,21 +100,6 @@ impl Downloads<'_> {
         self.storage.download(link, self.most, &mut file)?;
         writer.check(&mut file, self.most)?;
         Ok(file)
-    }
-
-    fn write_part(
-        &self,
-        event: &'static str,
-        file: &mut File,
-        writer: &mut RowWriter,
-    ) -> Result<()> {
-        match writer.write(file, self.output) {
-            Ok(()) => Ok(()),
-            Err(RowError::Run(error)) => Err(error),
-            Err(RowError::File(BadFile::Damaged(problem) | BadFile::Unusable(problem))) => {
-                Err(report(event, problem))
-            }
-        }
     }
 }
 
@@ -172,6 +164,15 @@ fn fresh_links(api: &Api, job: &str, parts: usize) -> std::result::Result<Vec<St
             Err(NotWritten::Lost("is not known any more".into()))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+fn unwritten(event: &'static str, error: RowError) -> Error {
+    match error {
+        RowError::Run(error) => error,
+        RowError::File(BadFile::Damaged(problem) | BadFile::Unusable(problem)) => {
+            report(event, problem)
+        }
     }
 }
 

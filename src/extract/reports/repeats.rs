@@ -1,4 +1,4 @@
-//! Tells identical rows of one file apart.
+//! Tells identical rows of one job apart.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use std::collections::HashMap;
 ///
 /// Identical rows have the same time. As long as the rows come in the order of
 /// their times, forwards or backwards, only those of the current time are
-/// remembered, and memory is bounded whatever the file's length. Else every row
+/// remembered, and memory is bounded whatever the job's length. Else every row
 /// has to be, at about 40 bytes each.
 #[derive(Default)]
 pub struct Repeats {

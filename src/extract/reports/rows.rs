@@ -19,8 +19,11 @@ const BATCH: usize = 64 * 1024;
 /// The property that names a row for good.
 const ROW_ID: &str = "_row_id";
 
-/// Stands between texts that are hashed; no UTF-8 text has it.
+/// Stands before each cell that is hashed; no UTF-8 text has it.
 const SEPARATOR: u8 = 0xff;
+
+/// Before this row, all are only counted.
+const NO_ROW: u64 = u64::MAX;
 
 /// The beginning of an unusable header that is shown, in characters.
 const SHOWN_HEADER: usize = 200;
@@ -101,28 +104,44 @@ impl RowWriter {
         })
     }
 
-    /// Writes all rows of a file that was checked.
+    /// Writes all rows of the last of a job's files, which was checked; those
+    /// of the files before are written, and counted in `repeats`.
     ///
     /// # Errors
-    /// [`RowError::File`] where the file can't be read, [`RowError::Run`]
-    /// where stdout can't be written to.
-    pub fn write(&mut self, file: &mut File, output: &Output) -> Result<(), RowError> {
+    /// [`RowError::File`] where a file can't be read, [`RowError::Run`] where
+    /// stdout can't be written to.
+    pub fn write(
+        &mut self,
+        files: &mut [File],
+        repeats: &mut Repeats,
+        output: &Output,
+    ) -> Result<(), RowError> {
+        let Some((last, earlier)) = files.split_last_mut() else {
+            return Ok(());
+        };
         self.records.extracted_at(chrono::Utc::now());
-        let (mut first, mut repeats) = (0, Repeats::default());
-        loop {
-            match self.write_from(first, repeats, file, output) {
-                Ok(()) => return Ok(()),
-                Err(Halt::Error(error)) => return Err(error),
-                Err(Halt::OutOfOrder(row)) => (first, repeats) = (row, Repeats::of_all_rows()),
+        let written = match self.write_from(0, repeats, last, output) {
+            Err(Halt::OutOfOrder(row)) => {
+                *repeats = Repeats::of_all_rows();
+                let mut counted = earlier
+                    .iter_mut()
+                    .map(|file| self.write_from(NO_ROW, repeats, file, output));
+                let counted = counted.try_for_each(|counted| counted);
+                counted.and_then(|()| self.write_from(row, repeats, last, output))
             }
-        }
+            written => written,
+        };
+        written.map_err(|halt| match halt {
+            Halt::Error(error) => error,
+            Halt::OutOfOrder(_) => unreachable!("all rows are remembered"),
+        })
     }
 
     /// Writes the rows from the `first` one on; those before are only counted.
     fn write_from(
         &mut self,
         first: u64,
-        mut repeats: Repeats,
+        repeats: &mut Repeats,
         file: &mut File,
         output: &Output,
     ) -> Result<(), Halt> {
@@ -197,30 +216,29 @@ impl Layout {
     }
 
     /// The hash of the event and of each cell that isn't empty, in the order
-    /// of the columns' normalised names: the same row has the same hash in
-    /// every file, also if columns move, or new ones come that are empty.
+    /// of the columns' hashed names: the same row has the same hash in every
+    /// file, also if columns move, or new ones come that are empty.
     fn hash(&self, columns: &Columns, row: &StringRecord, hashed: &mut Vec<u8>) -> u128 {
         hashed.clear();
         hashed.extend_from_slice(self.event.as_bytes());
-        let mut take = |name: &str, cell: &str| {
+        let mut take = |column: u64, cell: &str| {
             if !cell.is_empty() {
                 hashed.push(SEPARATOR);
-                hashed.extend_from_slice(name.as_bytes());
-                hashed.push(SEPARATOR);
+                hashed.extend_from_slice(&column.to_le_bytes());
                 hashed.extend_from_slice(cell.as_bytes());
             }
         };
-        for (name, at) in &columns.sorted {
-            take(name, row.get(*at).unwrap_or_default());
+        for (column, at) in &columns.hashed {
+            take(*column, row.get(*at).unwrap_or_default());
         }
-        for at in columns.sorted.len()..row.len() {
-            take(&nameless(at), &row[at]);
+        for at in columns.hashed.len()..row.len() {
+            take(at as u64, &row[at]);
         }
         xxh3_128(hashed)
     }
 }
 
-/// The row's hash, or for the second and later identical row of a file, one of
+/// The row's hash, or for the second and later identical row of a job, one of
 /// the hash and how many came before.
 fn numbered(hash: u128, earlier: u32) -> u128 {
     match earlier {
@@ -232,7 +250,11 @@ fn numbered(hash: u128, earlier: u32) -> u128 {
 /// The text of a row's id.
 fn hex(hash: u128) -> [u8; 32] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    std::array::from_fn(|at| DIGITS[(hash >> (124 - 4 * at) & 15) as usize])
+    let bytes = hash.to_be_bytes();
+    std::array::from_fn(|at| {
+        let shift = if at % 2 == 0 { 4 } else { 0 };
+        DIGITS[usize::from(bytes[at / 2] >> shift & 15)]
+    })
 }
 
 /// A row that is too short or too long is a matter of that row.
@@ -290,11 +312,11 @@ fn write_row(
         .iter()
         .map(|(name, at)| (Cow::Borrowed(name.as_str()), *at));
     // Cells behind the header's last column have no name but their place.
-    let nameless = (columns.sorted.len()..row.len()).map(|at| (Cow::Owned(nameless(at)), at));
+    let nameless = (columns.hashed.len()..row.len()).map(|at| (Cow::Owned(nameless(at)), at));
     let unknown = named
         .chain(nameless)
         .filter_map(|(name, at)| Some((name, row.get(at).filter(|cell| !cell.is_empty())?)));
-    if row.len() < columns.sorted.len() {
+    if row.len() < columns.hashed.len() {
         records.warn_once(
             "\0short",
             "a row has fewer cells than the header; the rest is null",
