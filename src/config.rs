@@ -206,6 +206,7 @@ impl Merged {
             setting(&self.origin(&name), &name, error.into_inner())
         })?;
         let address = self.address(&settings)?;
+        self.check_headers(&settings)?;
         if settings.conversation_discovery != USERS {
             let name = "conversation_discovery";
             let problem = format!(
@@ -225,6 +226,32 @@ impl Merged {
             ));
         }
         Ok(Config { address, settings })
+    }
+
+    /// Texts that go into headers must be ones that a header can hold.
+    fn check_headers(&self, settings: &Settings) -> Result<()> {
+        let token = settings.api_token.expose();
+        let texts = [
+            (
+                "api_token",
+                token.bytes().all(|byte| byte.is_ascii_graphic()),
+            ),
+            (
+                "user_agent",
+                settings
+                    .user_agent
+                    .bytes()
+                    .all(|byte| byte == b' ' || byte.is_ascii_graphic()),
+            ),
+        ];
+        match texts.iter().find(|(_, fits)| !fits) {
+            None => Ok(()),
+            Some((name, _)) => Err(setting(
+                &self.origin(name),
+                name,
+                "has a line break or another character that an HTTP header can't hold",
+            )),
+        }
     }
 
     fn validate(&self, schema: &Value) -> Result<()> {
@@ -285,7 +312,10 @@ fn cast(text: String, property: &Value) -> std::result::Result<Value, &'static s
             .parse::<i64>()
             .map(Value::from)
             .map_err(|_| "whole number"),
-        "number" => text.parse::<f64>().map(Value::from).map_err(|_| "number"),
+        "number" => match text.parse::<f64>() {
+            Ok(number) if number.is_finite() => Ok(Value::from(number)),
+            _ => Err("number"),
+        },
         "boolean" => match text.to_ascii_lowercase().as_str() {
             "true" | "1" => Ok(Value::Bool(true)),
             "false" | "0" => Ok(Value::Bool(false)),

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything that can end a stream or the run.
 #[derive(Debug)]
@@ -81,6 +82,8 @@ pub struct ApiError {
     pub message: String,
     /// The `X-Trace-ID` header, which Freshchat's support asks for.
     pub trace: Option<String>,
+    /// How long the API asks to wait before the next try.
+    pub retry_after: Option<Duration>,
 }
 
 /// The crate's result type.

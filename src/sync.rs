@@ -11,8 +11,9 @@ use chrono::{SubsecRound, Utc};
 
 use crate::config::{Config, Settings};
 use crate::error::{Error, Result};
-use crate::extract::reports::{Engine, Finished, ReportRun, is_unknown_event};
+use crate::extract::reports::{Engine, Finished, ReportRun};
 use crate::extract::{self, Run, StreamRun};
+use crate::freshchat::reports::is_unknown_event;
 use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage};
 use crate::progress;
 use crate::select::Selected;
@@ -200,7 +201,8 @@ fn run_group(
     for stream_run in &group {
         let error = stream_run.error.as_ref().or(result.as_ref().err());
         let (writer, stream) = (&stream_run.writer, stream_run.stream);
-        if let (None, Some(version)) = (error, writer.version()) {
+        let complete = error.is_none() && !stream_run.partial;
+        if let (true, Some(version)) = (complete, writer.version()) {
             run.output.activate_version(stream.name, version)?;
         }
         let requests = stream_run.api.requests();
@@ -218,7 +220,10 @@ fn run_group(
 fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Result<StreamRun<'a>> {
     let stream = selected.stream;
     let full_table = selected.full_table || stream.replication_key.is_none();
-    let version = (full_table && run.settings.emit_activate_version_messages)
+    // Of a stream with a replication key only a span of time is read, so that
+    // rows which didn't come are not gone.
+    let whole = stream.replication_key.is_none();
+    let version = (whole && run.settings.emit_activate_version_messages)
         .then(|| run.started_at.timestamp_millis());
     let stream_run = StreamRun {
         run,
@@ -226,6 +231,7 @@ fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Res
         api: client.api(),
         writer: begin(run, selected, version)?,
         full_table,
+        partial: false,
         error: None,
     };
     let requests = stream_run.api.counter();

@@ -1,31 +1,45 @@
 //! Timestamps as the API gives them and as the records carry them.
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
 
 /// Milliseconds below this are read as seconds: 1e11 ms is in 1973, 1e11 s in
 /// the year 5138.
-const FIRST_MILLISECONDS: i64 = 100_000_000_000;
+const FIRST_MILLISECONDS: u64 = 100_000_000_000;
 
 /// The one form in which timestamps leave: `2026-01-02T03:04:05.678Z`.
 pub fn format(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Whether the text already has the form of [`format()`]. Only the shape is
-/// looked at, so that a page of records costs no calendar arithmetic.
+/// Whether the text already has the form of [`format()`]. Only the shape and
+/// the range of each number is looked at, so that a page of records costs no
+/// calendar arithmetic.
 pub fn is_canonical(text: &[u8]) -> bool {
     const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
+    let in_range = |at: usize, least: &[u8], most: &[u8]| {
+        let digits = &text[at..at + least.len()];
+        least <= digits && digits <= most
+    };
     text.len() == SHAPE.len()
         && text.iter().zip(SHAPE).all(|(byte, shape)| match shape {
             b'0' => byte.is_ascii_digit(),
             _ => byte == shape,
         })
+        && in_range(0, b"0001", b"9999")
+        && in_range(5, b"01", b"12")
+        && in_range(8, b"01", b"31")
+        && in_range(11, b"00", b"23")
+        && in_range(14, b"00", b"59")
+        && in_range(17, b"00", b"59")
 }
 
 /// Reads RFC 3339 with any offset, a date and time without a zone (UTC), with
 /// a space or `T` between, or a date alone (midnight UTC).
 pub fn parse(text: &str) -> Option<DateTime<Utc>> {
-    let text = text.trim();
+    parse_any(text.trim()).filter(is_usual)
+}
+
+fn parse_any(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.to_utc());
     }
@@ -43,13 +57,19 @@ pub fn parse(text: &str) -> Option<DateTime<Utc>> {
     Some(date.and_time(chrono::NaiveTime::MIN).and_utc())
 }
 
+/// Whether the year has four digits: databases take no other.
+fn is_usual(time: &DateTime<Utc>) -> bool {
+    (1..=9999).contains(&time.year())
+}
+
 /// Reads an epoch number: seconds or milliseconds, told apart by their size.
 pub fn from_epoch(number: i64) -> Option<DateTime<Utc>> {
-    if number.abs() < FIRST_MILLISECONDS {
+    let time = if number.unsigned_abs() < FIRST_MILLISECONDS {
         DateTime::from_timestamp(number, 0)
     } else {
         DateTime::from_timestamp_millis(number)
-    }
+    };
+    time.filter(is_usual)
 }
 
 /// Reads a JSON value that is a time, in any form of [`parse()`] or as an
@@ -77,6 +97,9 @@ mod tests {
         }
         assert_eq!(parse("yesterday"), None);
         assert_eq!(parse("2020-13-01"), None);
+        assert_eq!(parse("-262143-01-01"), None);
+        assert_eq!(from_epoch(i64::MIN), None);
+        assert_eq!(from_epoch(1_566_970_961_000_000), None);
     }
 
     #[test]
@@ -108,5 +131,6 @@ mod tests {
         assert!(is_canonical(b"2026-01-02T03:04:05.678Z"));
         assert!(!is_canonical(b"2026-01-02T03:04:05Z"));
         assert!(!is_canonical(b"2026-01-02T03:04:05.678+"));
+        assert!(!is_canonical(b"0000-00-00T00:00:00.000Z"));
     }
 }

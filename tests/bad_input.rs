@@ -32,6 +32,9 @@ fn a_wrong_setting_is_named_with_its_file() {
         ("api_url", json!("http://example.com/v2"), "loopback"),
         ("api_url", json!("not an address"), "address"),
         ("api_token", json!(5), "string"),
+        ("api_token", json!("abc\n"), "header"),
+        ("user_agent", json!("a\nb"), "header"),
+        ("start_date", json!("-262143-01-01"), "RFC 3339"),
         ("api_token", json!(""), "`api_token`"),
     ];
     for (setting, value, word) in cases {

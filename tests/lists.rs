@@ -1,6 +1,6 @@
 //! Lists by page number: they end in each variant of a list's end.
 
-use freshchat_sandbox::{Options, PastEnd, Sandbox};
+use freshchat_sandbox::{Fault, FaultKind, Options, PastEnd, Sandbox};
 
 use crate::tap::{Tap, account, assert_complete};
 
@@ -61,6 +61,61 @@ fn a_list_that_ignores_the_page_ends() {
         assert_eq!(run.records(stream).len(), sandbox.truth(stream).len());
         assert_eq!(sandbox.count(stream), 2);
     }
+}
+
+#[test]
+fn a_list_that_shrinks_past_a_page_is_read_again() {
+    let mut options = options();
+    options.sizes.agents = 3;
+    let sandbox = Sandbox::start(options);
+    sandbox.with_options(|options| {
+        let gone = r#"{"code":400,"status":"WRONG_PAGE","message":"wrong page"}"#.to_owned();
+        options.faults = vec![Fault::new(
+            "agents",
+            2,
+            FaultKind::StatusWith(400, Vec::new(), gone),
+        )];
+    });
+    let run = Tap::new(&sandbox)
+        .set("page_size", 2)
+        .streams(&["agents"])
+        .succeed();
+    assert_complete(&sandbox, "agents", run.records("agents"));
+    assert_eq!(sandbox.count("agents"), 4, "{}", run.stderr);
+    assert!(
+        run.stderr.contains("changed while it was read"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn a_list_that_never_holds_still_drops_no_rows() {
+    let mut options = options();
+    options.sizes.agents = 3;
+    let sandbox = Sandbox::start(options);
+    sandbox.with_options(|options| {
+        let gone = || r#"{"code":400,"status":"WRONG_PAGE","message":"wrong page"}"#.to_owned();
+        let fault = |nth| {
+            Fault::new(
+                "agents",
+                nth,
+                FaultKind::StatusWith(400, Vec::new(), gone()),
+            )
+        };
+        options.faults = vec![fault(2), fault(4), fault(6)];
+    });
+    let run = Tap::new(&sandbox)
+        .set("page_size", 2)
+        .set("emit_activate_version_messages", true)
+        .streams(&["agents"])
+        .succeed();
+    assert!(
+        run.stderr.contains("WARNING agents changed"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(run.of_type("ACTIVATE_VERSION").len(), 0);
 }
 
 #[test]

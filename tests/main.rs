@@ -10,6 +10,7 @@ mod logs;
 mod meltano;
 mod metrics;
 mod output;
+mod reports;
 mod requests;
 mod resume;
 mod secrets;

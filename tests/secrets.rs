@@ -42,6 +42,43 @@ fn no_log_level_shows_the_token() {
 }
 
 #[test]
+fn a_long_token_is_masked_before_its_echo_is_cut() {
+    let sandbox = Sandbox::start(account(5));
+    sandbox.with_options(|options| {
+        let body = format!("{} Bearer {}", "x".repeat(170), sandbox.token());
+        options.faults = vec![Fault::new(
+            "roles",
+            1,
+            FaultKind::StatusWith(400, Vec::new(), body),
+        )];
+    });
+    let run = Tap::new(&sandbox).streams(&["roles"]).run();
+    run.assert_failed(1, &["roles"]);
+    assert!(run.stderr.contains("Bearer ***"), "{}", run.stderr);
+    assert!(
+        !run.stderr.contains(&sandbox.token()[..8]),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn an_answer_of_the_wrong_shape_is_not_shown() {
+    let sandbox = Sandbox::start(account(5));
+    sandbox.with_options(|options| {
+        let body = r#"{"roles": "jane@example.com"}"#.to_owned();
+        options.faults = vec![Fault::new(
+            "roles",
+            1,
+            FaultKind::StatusWith(200, Vec::new(), body),
+        )];
+    });
+    let run = Tap::new(&sandbox).streams(&["roles"]).run();
+    run.assert_failed(1, &["roles"]);
+    assert!(!run.stderr.contains("jane"), "{}", run.stderr);
+}
+
+#[test]
 fn a_wrong_token_ends_the_run() {
     let sandbox = Sandbox::start(account(5));
     let run = Tap::new(&sandbox).set("api_token", "wrong-token-123").run();

@@ -6,6 +6,8 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use freshchat_sandbox::{Options, Sandbox};
 use serde_json::{Map, Value, json};
@@ -84,11 +86,7 @@ impl Tap {
 
     /// Selects these streams and no other.
     pub fn streams(self, names: &[&str]) -> Self {
-        let mut catalog = discovered().clone();
-        let streams = catalog["streams"].as_array_mut().unwrap();
-        streams.retain(|stream| names.contains(&stream["tap_stream_id"].as_str().unwrap()));
-        assert_eq!(streams.len(), names.len(), "{names:?}");
-        self.catalog(&catalog)
+        self.catalog(&catalog_of(names))
     }
 
     /// The command, with the config file written.
@@ -137,6 +135,33 @@ impl Tap {
         }
         child.kill().unwrap();
         child.wait().unwrap();
+        Run::new(read, Vec::new(), None)
+    }
+
+    /// Runs, and kills the program once `ready` says so, which is told how many
+    /// lines came; all that it had written is what a target would have got.
+    pub fn kill_when(&self, ready: impl Fn(usize) -> bool) -> Run {
+        let mut child = self
+            .command()
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let lines = AtomicUsize::new(0);
+        let mut read = Vec::new();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while stdout.read_until(b'\n', &mut read).unwrap() > 0 {
+                    lines.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+            wait_until(|| ready(lines.load(Ordering::SeqCst)));
+            child.kill().unwrap();
+        });
+        child.wait().unwrap();
+        let end_of_line = read.iter().rposition(|byte| *byte == b'\n');
+        read.truncate(end_of_line.map_or(0, |at| at + 1));
         Run::new(read, Vec::new(), None)
     }
 
@@ -191,6 +216,19 @@ pub fn selected_by_default() -> usize {
     streams.filter(is_selected).count()
 }
 
+/// A catalog of these streams alone, each selected.
+pub fn catalog_of(names: &[&str]) -> Value {
+    let mut catalog = discovered().clone();
+    let streams = catalog["streams"].as_array_mut().unwrap();
+    streams.retain(|stream| names.contains(&stream["tap_stream_id"].as_str().unwrap()));
+    assert_eq!(streams.len(), names.len(), "{names:?}");
+    for stream in streams {
+        // The first node is that of the stream itself.
+        stream["metadata"][0]["metadata"]["selected"] = json!(true);
+    }
+    catalog
+}
+
 /// An account of so many users and few of everything else.
 pub fn account(users: usize) -> Options {
     let mut options = Options::default();
@@ -209,6 +247,11 @@ impl Run {
         };
         run.check();
         run
+    }
+
+    /// A run of which only stdout was kept.
+    pub fn of_stdout(stdout: String) -> Self {
+        Self::new(stdout.into_bytes(), Vec::new(), None)
     }
 
     /// What must hold of any output: each record comes after its schema, is
@@ -396,6 +439,15 @@ pub fn with_metadata(
         .unwrap();
     node["metadata"].as_object_mut().unwrap().extend(metadata);
     catalog
+}
+
+/// Waits until something holds; a minute is for ever.
+pub fn wait_until(holds: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < Duration::from_secs(60), "it never does");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Reads a child's stdout until a line has the text.

@@ -19,17 +19,20 @@ pub fn extract(stream_run: &mut StreamRun, source: &ListSource) -> Result<()> {
     let run = stream_run.run;
     let (api, mut sink) = stream_run.split();
     let mut ids = Vec::new();
+    let mut stable = true;
     overlap(
         |hand_over| {
-            read(api, source, stream.key[0], page_size, &mut |page| {
+            stable = read(api, source, stream.key[0], page_size, &mut |page| {
                 if source.parents {
                     ids.extend(page.texts_of(stream.key[0]));
                 }
                 hand_over(Step::Page(page))
-            })
+            })?;
+            Ok(())
         },
         |step| sink.take(step),
     )?;
+    stream_run.partial = !stable;
     if source.parents {
         let mut parents = run
             .parents
@@ -72,17 +75,17 @@ fn distinct(ids: Vec<String>) -> Vec<String> {
 /// Hands over each page of the list. A list whose length changes between its
 /// first and its last page has moved records from one page to another: it is
 /// read again, since a record that is repeated does no harm, and one that is
-/// missed does.
+/// missed does. False: it changed in every reading.
 fn read(
     api: &Api,
     source: &ListSource,
     key: &str,
     page_size: u32,
     each: &mut dyn FnMut(Page) -> Result<()>,
-) -> Result<()> {
+) -> Result<bool> {
     for _ in 0..MOST_PASSES {
         if read_pages(api, source, key, page_size, each)? {
-            return Ok(());
+            return Ok(true);
         }
         log::info!(
             "{} changed while it was read; reading it again",
@@ -94,7 +97,7 @@ fn read(
          that this one missed",
         source.path
     );
-    Ok(())
+    Ok(false)
 }
 
 /// Reads the pages once. False: the list changed meanwhile.
@@ -106,19 +109,21 @@ fn read_pages(
     each: &mut dyn FnMut(Page) -> Result<()>,
 ) -> Result<bool> {
     let mut first_total = None;
+    let mut announced = None;
     let mut last_ids = Vec::new();
     for number in 1..=MOST_PAGES {
-        let Some(page) = get_page(api, source, number, page_size)? else {
-            return Ok(true);
+        let page = get_page(api, source, number, page_size)?;
+        let Some(page) = page.filter(|page| !page.is_empty()) else {
+            // A page that was announced and isn't there any more: the list has
+            // shrunk, and what stood on it has moved to pages already read.
+            return Ok(announced.is_none_or(|pages| number > pages));
         };
-        if page.is_empty() {
-            return Ok(true);
-        }
         if let Some(pagination) = page.pagination
             && let Some(pages) = pagination.pages()
         {
             let total = pagination.total_items;
             first_total = first_total.or(total);
+            announced = Some(pages);
             each(page)?;
             if number >= pages {
                 return Ok(total == first_total);

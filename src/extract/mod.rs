@@ -23,6 +23,7 @@ use crate::error::{Error, Result};
 use crate::freshchat::{Api, Page};
 use crate::singer::{Output, RecordWriter};
 use crate::streams::{Source, Stream};
+use crate::timestamp;
 use window::Window;
 
 /// What all streams of one run share.
@@ -44,6 +45,9 @@ pub struct StreamRun<'a> {
     pub writer: RecordWriter,
     /// Whether to begin at the start date whatever the bookmark says.
     pub full_table: bool,
+    /// Whether records may be missing although nothing failed: then no
+    /// ACTIVATE_VERSION may let a target drop what did not come.
+    pub partial: bool,
     /// What ended this stream alone, of those that are read together.
     pub error: Option<Error>,
 }
@@ -122,6 +126,13 @@ impl StreamRun<'_> {
             }
         };
         let now = self.run.started_at;
+        if from > now {
+            log::warn!(
+                "stream `{}`: its bookmark or start lies in the future, at {}; nothing is read before",
+                self.stream.name,
+                timestamp::format(from)
+            );
+        }
         Window {
             from,
             to: settings.end_date.map_or(now, |end| end.min(now)),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use super::address::Address;
 use super::get::Get;
@@ -162,9 +162,9 @@ impl Client {
         let (status, headers, body) = match sent {
             Ok(answer) => answer,
             Err(error) => {
-                let most = match error {
-                    ureq::Error::HostNotFound => TRIES_AT_WRONG_HOST,
-                    _ => u32::MAX,
+                let most = match is_unknown_host(&error) {
+                    true => TRIES_AT_WRONG_HOST,
+                    false => u32::MAX,
                 };
                 let problem = self.problem(&error);
                 return Tried::Again {
@@ -207,17 +207,20 @@ impl Client {
                 trace,
             }),
             status => {
-                let error = Error::Api(Box::new(api_error(request, status, &body, trace)));
+                // Before the body is cut: half a token would not be found.
+                let body = self.options.token.redact(body);
+                let mut error = api_error(request, status, &body, trace);
                 if !matches!(status, 408 | 429 | 500..=599) {
-                    return Tried::Failed(error);
+                    return Tried::Failed(Error::Api(Box::new(error)));
                 }
                 let wait = if matches!(status, 429 | 503) {
                     limits::wait_asked_for(headers)
                 } else {
                     None
                 };
+                error.retry_after = wait;
                 Tried::Again {
-                    error,
+                    error: Error::Api(Box::new(error)),
                     all: status == 429 || wait.is_some(),
                     wait,
                     most: u32::MAX,
@@ -244,7 +247,7 @@ impl Client {
                     Err(problem) if problem.is_data() => {
                         return Err(Error::Unexpected {
                             request: self.describe(get, None),
-                            problem: problem.to_string(),
+                            problem: without_values(&problem),
                         });
                     }
                     Err(problem) => {
@@ -265,7 +268,8 @@ impl Client {
             let Some(backoff) = retries.next() else {
                 return Err(error);
             };
-            let wait = wait.unwrap_or(backoff);
+            // A reset that is due this second may not have come yet.
+            let wait = wait.map_or(backoff, |asked| asked.max(backoff));
             log::info!("{error}; trying again in {:.1} s", wait.as_secs_f64());
             if all {
                 self.options.limits.close(wait, &error.to_string());
@@ -286,7 +290,7 @@ impl Client {
         match self.try_once(get, Some(body)) {
             Tried::Done(answer) => parse(answer).map_err(|problem| Error::Unexpected {
                 request: self.describe(get, Some(body)),
-                problem: problem.to_string(),
+                problem: without_values(&problem),
             }),
             Tried::Failed(error) | Tried::Again { error, .. } => Err(error),
         }
@@ -309,7 +313,9 @@ impl Client {
     fn problem(&self, error: &ureq::Error) -> String {
         let host = self.options.address.host();
         match error {
-            ureq::Error::HostNotFound => format!("the host {host} is not known; check `domain`"),
+            error if is_unknown_host(error) => {
+                format!("the host {host} is not known; check `domain`")
+            }
             ureq::Error::Timeout(which) => format!(
                 "{host} gave no answer within {} s ({which:?})",
                 self.options.timeout.as_secs_f64()
@@ -370,12 +376,31 @@ fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
-/// The host of a redirect, without the query, which may hold secrets.
+/// The host of a redirect: the rest of the address may hold secrets.
 fn redirect_target(headers: &HeaderMap) -> String {
     let target = header_text(headers, "location").unwrap_or_default();
-    match target.split_once('?') {
-        Some((target, _)) => target.to_owned(),
-        None => target,
+    match Url::parse(&target) {
+        Ok(url) => url.host_str().unwrap_or_default().to_owned(),
+        Err(_) => "another address".to_owned(),
+    }
+}
+
+/// What is wrong with an answer's shape, without the value that is wrong.
+fn without_values(problem: &serde_json::Error) -> String {
+    let problem = problem.to_string();
+    match problem.split_once(", expected ") {
+        Some((_, expected)) => format!("the answer is not as documented: expected {expected}"),
+        None => problem,
+    }
+}
+
+/// Whether the host's name could not be resolved.
+fn is_unknown_host(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::HostNotFound => true,
+        // What the system's resolver says has no kind of its own.
+        ureq::Error::Io(error) => error.to_string().contains("lookup address"),
+        _ => false,
     }
 }
 
@@ -401,6 +426,7 @@ fn api_error(request: String, status: u16, body: &str, trace: Option<String>) ->
         code,
         message,
         trace,
+        retry_after: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! One page of a list, as text: its records stay the bytes that the API sent.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::iter;
 use std::ops::Range;
@@ -89,11 +90,12 @@ impl Page {
     /// The value of a property in each record that has it, as text.
     pub fn texts_of(&self, property: &str) -> Vec<String> {
         let text = |record: &str| {
-            let record: Value = serde_json::from_str(record).ok()?;
-            match &record[property] {
-                Value::String(text) => Some(text.clone()),
-                Value::Null => None,
-                other => Some(other.to_string()),
+            // Only this property is decoded: whatever else the record holds,
+            // its id is not to be missed.
+            let record: HashMap<String, &RawValue> = serde_json::from_str(record).ok()?;
+            match record.get(property)?.get() {
+                "null" => None,
+                json => Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())),
             }
         };
         self.records().filter_map(text).collect()
@@ -249,6 +251,14 @@ mod tests {
         ] {
             assert_eq!(parse(body, shape).unwrap(), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn takes_ids_from_records_that_are_odd_elsewhere() {
+        let body =
+            r#"[{"id":"a","name":"cut \ud83d"},{"n":1e999,"id":5},{"id":null},{"id":"b\n"}]"#;
+        let page = Page::parse(body.to_owned(), Shape::List("users")).unwrap();
+        assert_eq!(page.texts_of("id"), ["a", "5", "b\n"]);
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::client::Api;
 use super::get::Get;
-use crate::error::Result;
+use crate::error::{ApiError, Error, Result};
 use crate::timestamp;
 
 const ENDPOINT: &str = "reports/raw";
@@ -37,7 +37,9 @@ pub enum Progress {
 pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -> Result<String> {
     #[derive(Deserialize)]
     struct Accepted {
-        id: String,
+        id: Option<String>,
+        #[serde(default)]
+        error_message: String,
     }
     let body = json!({
         "start": timestamp::format(from),
@@ -48,7 +50,17 @@ pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -
     let accepted = api.post(ENDPOINT, &body, |body| {
         serde_json::from_str::<Accepted>(&body)
     })?;
-    Ok(accepted.id)
+    // Nobody noted which status comes with `{"success": false, …}`.
+    accepted.id.ok_or_else(|| {
+        Error::Api(Box::new(ApiError {
+            request: format!("POST {ENDPOINT}"),
+            status: 200,
+            code: String::new(),
+            message: accepted.error_message,
+            trace: None,
+            retry_after: None,
+        }))
+    })
 }
 
 /// Looks at a job.
@@ -64,36 +76,47 @@ pub fn look(api: &Api, id: &str) -> Result<Progress> {
     api.get(&get, |body| Ok(progress(serde_json::from_str(&body)?)))
 }
 
+/// Whether the error says that the account has no such report.
+pub fn is_unknown_event(error: &Error) -> bool {
+    matches!(error, Error::Api(api) if api.message.eq_ignore_ascii_case("No matching event name"))
+}
+
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
-    status: String,
+    status: Value,
     #[serde(default)]
     links: Option<Vec<Part>>,
 }
 
-/// One document says `from` and `to`, another `from_date` and `to_date`.
+/// One document says `from` and `to`, another `from_date` and `to_date`. All
+/// are plain values: an error of the parser would show what it found instead,
+/// and a link is the key to its file.
 #[derive(Deserialize)]
 struct Part {
     #[serde(default)]
-    link: Option<Href>,
+    link: Value,
     #[serde(default, alias = "from_date")]
-    from: Option<String>,
+    from: Value,
     #[serde(default)]
-    status: String,
+    status: Value,
 }
 
-#[derive(Deserialize)]
-struct Href {
-    href: Option<String>,
+impl Part {
+    fn link(&self) -> Option<String> {
+        let link = self.link.as_str().or_else(|| self.link["href"].as_str());
+        link.map(str::to_owned)
+    }
 }
 
 /// A job is done when each of its links is; an unknown word counts as pending.
 fn progress(answer: Answer) -> Progress {
-    let is =
-        |status: &str, words: &[&str]| words.iter().any(|word| status.eq_ignore_ascii_case(word));
+    let is = |status: &Value, words: &[&str]| {
+        let status = status.as_str().unwrap_or_default();
+        words.iter().any(|word| status.eq_ignore_ascii_case(word))
+    };
     let mut parts = answer.links.unwrap_or_default();
-    let failed = |status: &str| is(status, &[FAILED]);
+    let failed = |status: &Value| is(status, &[FAILED]);
     if failed(&answer.status) || parts.iter().any(|part| failed(&part.status)) {
         return Progress::Failed;
     }
@@ -104,11 +127,8 @@ fn progress(answer: Answer) -> Progress {
         return Progress::Pending;
     }
     // A sort by time keeps the order of parts whose time can't be read.
-    parts.sort_by_key(|part| part.from.as_deref().and_then(timestamp::parse));
-    let links: Option<Vec<String>> = parts
-        .into_iter()
-        .map(|part| part.link.and_then(|link| link.href))
-        .collect();
+    parts.sort_by_key(|part| part.from.as_str().and_then(timestamp::parse));
+    let links: Option<Vec<String>> = parts.iter().map(Part::link).collect();
     links.map_or(Progress::Pending, Progress::Done)
 }
 

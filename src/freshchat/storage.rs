@@ -66,18 +66,18 @@ impl Storage {
         }
     }
 
-    /// Copies the file behind a link.
+    /// Copies the file behind a link, if it has no more than `most` bytes.
     ///
     /// # Errors
     /// See [`DownloadError`]; `into` may have got a part of the file.
-    pub fn download(&self, link: &str, into: &mut impl Write) -> Result<(), DownloadError> {
-        self.check(link)?;
-        let broken = |error: &dyn std::fmt::Display| DownloadError::Broken(error.to_string());
-        let mut response = self
-            .agent
-            .get(link)
-            .call()
-            .map_err(|error| broken(&error))?;
+    pub fn download(
+        &self,
+        link: &str,
+        most: u64,
+        into: &mut impl Write,
+    ) -> Result<(), DownloadError> {
+        let link = self.check(link)?;
+        let mut response = self.agent.get(link.as_str()).call().map_err(broken)?;
         if response.status() != StatusCode::OK {
             return Err(DownloadError::Status(response.status().as_u16()));
         }
@@ -89,11 +89,17 @@ impl Storage {
         let mut buffer = vec![0; BUFFER];
         let mut length = 0;
         loop {
-            let read = body.read(&mut buffer).map_err(|error| broken(&error))?;
+            let read = body
+                .read(&mut buffer)
+                .map_err(|error| broken(error.into()))?;
             if read == 0 {
                 break;
             }
             length += read as u64;
+            if length > most {
+                let problem = format!("the file has more than {most} bytes");
+                return Err(DownloadError::Refused(problem));
+            }
             into.write_all(&buffer[..read])
                 .map_err(DownloadError::Local)?;
         }
@@ -105,18 +111,31 @@ impl Storage {
         }
     }
 
-    fn check(&self, link: &str) -> Result<(), DownloadError> {
+    fn check(&self, link: &str) -> Result<Url, DownloadError> {
         // The address isn't shown: its query is the key to the file.
         let url = Url::parse(link)
             .map_err(|_| DownloadError::Refused("the link is no address".into()))?;
         match url.scheme() {
-            "https" => Ok(()),
-            "http" if self.loopback && is_loopback(&url) => Ok(()),
+            "https" => Ok(url),
+            "http" if self.loopback && is_loopback(&url) => Ok(url),
             scheme => Err(DownloadError::Refused(format!(
                 "the link to {} is {scheme}, not https",
                 url.host_str().unwrap_or("nowhere")
             ))),
         }
+    }
+}
+
+/// What went wrong between the hosts; never with an address in it.
+fn broken(error: ureq::Error) -> DownloadError {
+    match error {
+        ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
+            DownloadError::Refused("the link is no address".into())
+        }
+        ureq::Error::RequireHttpsOnly(_) => {
+            DownloadError::Refused("the storage redirects to a host that is not https".into())
+        }
+        error => DownloadError::Broken(format!("the storage: {error}")),
     }
 }
 

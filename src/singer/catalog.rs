@@ -131,6 +131,8 @@ pub struct Selection {
     nodes: HashMap<Vec<String>, Map<String, Value>>,
     /// `selected` members of the schema itself: the legacy `--properties` form.
     legacy: HashMap<Vec<String>, bool>,
+    /// The legacy place of the replication method.
+    replication_method: Option<String>,
     /// Properties that are always in: keys and the replication key.
     automatic: Vec<String>,
 }
@@ -150,6 +152,7 @@ impl Selection {
         Self {
             nodes,
             legacy,
+            replication_method: entry.replication_method.clone(),
             automatic: Vec::new(),
         }
     }
@@ -195,10 +198,9 @@ impl Selection {
 
     /// The replication method that the metadata asks for.
     pub fn replication_method(&self) -> Option<&str> {
-        self.nodes
-            .get([].as_slice())?
-            .get("replication-method")?
-            .as_str()
+        let node = self.nodes.get([].as_slice());
+        let method = node.and_then(|node| node.get("replication-method")?.as_str());
+        method.or(self.replication_method.as_deref())
     }
 }
 

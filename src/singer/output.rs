@@ -1,11 +1,18 @@
 //! The only writer of stdout.
 
 use std::io::{self, Stdout, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::state::{Bookmark, State};
+
+/// How long a run that is to end waits for a reader that takes nothing.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two looks at whether it does.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Stdout and the state, behind one lock: a STATE line is written after the
 /// RECORD lines that it speaks of, whichever thread they come from.
@@ -99,10 +106,25 @@ impl Output {
 
     /// Writes a last STATE message, and lets nobody write after it. What the
     /// reader doesn't take any more is lost with it, and read again next time.
+    ///
+    /// A reader that takes nothing holds the lock for good: after some seconds
+    /// it is left alone, and the STATE messages before stay true.
     pub fn close(&self) {
-        let mut inner = self.lock();
-        let _ = inner.write_state();
-        std::mem::forget(inner);
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut inner = match self.0.try_lock() {
+                Ok(inner) => inner,
+                Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    std::thread::sleep(PAUSE);
+                    continue;
+                }
+                Err(TryLockError::WouldBlock) => return,
+            };
+            let _ = inner.write_state();
+            std::mem::forget(inner);
+            return;
+        }
     }
 }
 

@@ -82,6 +82,16 @@ impl RecordWriter {
         &self.fields
     }
 
+    /// The places of its key properties.
+    pub fn keys(&self) -> &[usize] {
+        &self.keys
+    }
+
+    /// Counts NUL characters that were removed before they came here.
+    pub fn count_nuls(&mut self, removed: u64) {
+        self.nuls += removed;
+    }
+
     /// Number of records written.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
@@ -108,9 +118,6 @@ impl RecordWriter {
         out: &mut Vec<u8>,
     ) -> serde_json::Result<()> {
         let cleaned = clean(record, &mut self.nuls);
-        if self.nuls > 0 {
-            self.warn_once("\0", "NUL characters are removed from its strings");
-        }
         let mut values: Vec<Option<Given>> = vec![None; self.fields.list().len()];
         let mut unknown: Vec<(Cow<str>, Given)> = Vec::new();
         let mut guess = 0;
@@ -129,39 +136,37 @@ impl RecordWriter {
             }
         }
         // What a record brings along for `_extra` keeps its names.
-        if let Some(Given::Json(extra)) = self.extra.and_then(|at| values[at])
-            && extra.starts_with('{')
-        {
-            for_each_entry(extra, |name, value| {
-                unknown.push((name, Given::Json(value)))
-            })?;
+        match self.extra.and_then(|at| values[at]) {
+            Some(Given::Json(extra)) if extra.starts_with('{') => {
+                for_each_entry(extra, |name, value| {
+                    unknown.push((name, Given::Json(value)))
+                })?;
+            }
+            Some(Given::Json("null")) | None => {}
+            Some(other) => unknown.push((Cow::Borrowed(EXTRA), other)),
         }
-        self.write_values(&values, unknown, out);
+        self.write_values(|at| values[at], unknown, out);
         Ok(())
     }
 
     /// Appends one RECORD line from texts without types, such as the cells of a
-    /// CSV row: `cells` by the place of their property, and `unknown` by name.
-    /// An empty text is null.
+    /// CSV row: `cell` by the place of its property, and `unknown` by name. An
+    /// empty text is null.
     pub fn write_texts<'a>(
         &mut self,
-        cells: &'a [Option<Cow<'a, str>>],
+        cell: impl Fn(usize) -> &'a str,
         unknown: impl Iterator<Item = (Cow<'a, str>, &'a str)>,
         out: &mut Vec<u8>,
     ) {
-        let values: Vec<Option<Given>> = cells
-            .iter()
-            .map(|cell| cell.as_deref().map(Given::Text))
-            .collect();
         let unknown = unknown
             .map(|(name, text)| (name, Given::Text(text)))
             .collect();
-        self.write_values(&values, unknown, out);
+        self.write_values(|at| Some(Given::Text(cell(at))), unknown, out);
     }
 
     fn write_values<'a>(
         &mut self,
-        values: &[Option<Given<'a>>],
+        value: impl Fn(usize) -> Option<Given<'a>>,
         mut unknown: Vec<(Cow<'a, str>, Given<'a>)>,
         out: &mut Vec<u8>,
     ) {
@@ -178,8 +183,8 @@ impl RecordWriter {
             }
             out.extend_from_slice(field.label.as_bytes());
             let mark = out.len();
-            if let Some(value) = values[at]
-                && !value.convert(&field.kind, out)
+            if let Some(value) = value(at)
+                && !value.convert(&field.kind, &mut self.nuls, out)
             {
                 out.truncate(mark);
                 unknown.push((Cow::Owned(field.name.clone()), value));
@@ -192,12 +197,18 @@ impl RecordWriter {
         if keyless {
             out.truncate(start);
             self.keyless += 1;
+            if !self.keyless.is_power_of_two() {
+                return;
+            }
             log::warn!(
                 "stream `{}`: a record without its key was left out ({} so far)",
                 self.stream,
                 self.keyless
             );
             return;
+        }
+        if self.nuls > 0 {
+            self.warn_once("\0", "NUL characters are removed from its strings");
         }
         self.write_extra(&unknown, first, out);
         out.extend_from_slice(self.tail.as_bytes());
@@ -206,12 +217,15 @@ impl RecordWriter {
 
     fn write_extra(&mut self, unknown: &[(Cow<str>, Given)], first: bool, out: &mut Vec<u8>) {
         for (name, _) in unknown {
-            self.warn_once(
-                name,
-                &format!(
-                    "`{name}` is not in the schema, or of another type there; it goes to `_extra`"
-                ),
-            );
+            if !self.warned.contains(name.as_ref()) {
+                self.warn_once(
+                    name,
+                    &format!(
+                        "`{name}` is not in the schema, or of another type there; it goes to \
+                         `_extra`"
+                    ),
+                );
+            }
         }
         let Some(field) = self.extra.map(|at| &self.fields.list()[at]) else {
             return;
@@ -255,7 +269,7 @@ enum Given<'a> {
 
 impl Given<'_> {
     /// Appends the value as the kind wants it; see [`convert`].
-    fn convert(self, kind: &Kind, out: &mut Vec<u8>) -> bool {
+    fn convert(self, kind: &Kind, nuls: &mut u64, out: &mut Vec<u8>) -> bool {
         match (self, kind) {
             (Given::Json(json), _) => convert(kind, json, out),
             (Given::Text(""), _) => true,
@@ -263,7 +277,7 @@ impl Given<'_> {
                 let Ok(json) = serde_json::from_str::<&RawValue>(text) else {
                     return false;
                 };
-                convert(kind, &clean(json.get(), &mut 0), out)
+                convert(kind, &clean(json.get(), nuls), out)
             }
             (Given::Text(text), _) => convert_text(kind, text, out),
         }

@@ -38,9 +38,15 @@ impl State {
             field: field.to_owned(),
             problem: problem.to_owned(),
         };
-        let Value::Object(root) = value else {
+        let Value::Object(mut root) = value else {
             return Err(bad("", "is no JSON object"));
         };
+        // A whole STATE message, as the tap printed it.
+        if root.get("type").is_some_and(|name| name == "STATE")
+            && let Some(Value::Object(state)) = root.get_mut("value")
+        {
+            root = std::mem::take(state);
+        }
         let bookmarks = match root.get(BOOKMARKS) {
             None | Some(Value::Null) => return Ok(Self(root)),
             Some(Value::Object(bookmarks)) => bookmarks,

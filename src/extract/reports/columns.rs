@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use csv::StringRecord;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::singer::Fields;
 
@@ -16,9 +17,10 @@ pub struct Columns {
     pub of_field: Vec<Option<usize>>,
     /// Columns that no property has, by their name in the file.
     pub unknown: Vec<(String, usize)>,
-    /// All columns with their normalised names, sorted by them: the order in
-    /// which a row is hashed, whatever the file's order is.
-    pub sorted: Vec<(String, usize)>,
+    /// The places of all columns, each with a hash of its normalised name and
+    /// sorted by it: the order in which a row is hashed, whatever the file's
+    /// order is.
+    pub hashed: Vec<(u64, usize)>,
 }
 
 impl Columns {
@@ -31,6 +33,8 @@ impl Columns {
             .list()
             .iter()
             .enumerate()
+            // No column is `_row_id` or `_extra`, which are made here.
+            .filter(|(_, field)| !field.name.starts_with('_'))
             .map(|(at, field)| (normalise(&field.name), at))
             .collect();
         let aliases: HashMap<String, String> = aliases
@@ -40,7 +44,7 @@ impl Columns {
         let mut columns = Columns {
             of_field: vec![None; fields.list().len()],
             unknown: Vec::new(),
-            sorted: Vec::new(),
+            hashed: Vec::new(),
         };
         for (at, name) in header.iter().enumerate() {
             let normalised = normalise(name);
@@ -50,17 +54,42 @@ impl Columns {
                     columns.of_field[*field] = Some(at);
                 }
                 // Also a second column of the same name.
-                _ => columns.unknown.push((name.trim().to_owned(), at)),
+                _ => {
+                    let name = columns.free_name(name, at, fields);
+                    columns.unknown.push((name, at));
+                }
             }
-            columns.sorted.push((normalised, at));
+            columns.hashed.push((xxh3_64(normalised.as_bytes()), at));
         }
-        columns.sorted.sort();
+        columns.hashed.sort_unstable();
         columns
             .of_field
             .iter()
             .any(Option::is_some)
             .then_some(columns)
     }
+
+    /// What a column without a property is called: as in the file, but no two
+    /// alike.
+    fn free_name(&self, name: &str, at: usize, fields: &Fields) -> String {
+        let name = match name.trim_matches(['\u{feff}', ' ']) {
+            "" => nameless(at),
+            name => name.to_owned(),
+        };
+        let taken = |name: &str| {
+            fields.find(name, 0).is_some() || self.unknown.iter().any(|(own, _)| own == name)
+        };
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        std::iter::once(name.clone())
+            .chain(numbered)
+            .find(|name| !taken(name))
+            .unwrap_or(name)
+    }
+}
+
+/// The name of a column that has none.
+pub fn nameless(at: usize) -> String {
+    format!("column_{}", at + 1)
 }
 
 fn normalise(name: &str) -> String {
@@ -84,6 +113,8 @@ mod tests {
             "agent_status_in_seconds": {"type": "number"},
             "last_response_timestamp_millis": {"type": "integer"},
             "missing": {"type": "string"},
+            "_extra": {"type": "object"},
+            "_row_id": {"type": "string"},
         }});
         let fields = Fields::compile(&schema, &[], &|_| true);
         let aliases: Aliases = &[("abel_sub_category_name", "label_sub_category_name")];
@@ -95,10 +126,25 @@ mod tests {
             "new column",
         ]);
         let columns = Columns::new(&header, &fields, aliases).unwrap();
-        assert_eq!(columns.of_field, [Some(1), Some(0), Some(2), None]);
+        assert_eq!(
+            columns.of_field,
+            [Some(1), Some(0), Some(2), None, None, None]
+        );
         assert_eq!(
             columns.unknown,
-            [("new column".into(), 3), ("new column".into(), 4)]
+            [("new column".into(), 3), ("new column_2".into(), 4)]
+        );
+        let header =
+            StringRecord::from(vec!["missing", "", "Missing", "missing", "extra", "row id"]);
+        let columns = Columns::new(&header, &fields, aliases).unwrap();
+        let names: Vec<&str> = columns
+            .unknown
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(
+            names,
+            ["column_2", "Missing", "missing_2", "extra", "row id"]
         );
         let html = StringRecord::from(vec!["<html>"]);
         assert!(Columns::new(&html, &fields, aliases).is_none());

@@ -1,11 +1,11 @@
 //! Brings the parts of a finished job to stdout.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::thread::sleep;
 
+use super::repeats::Repeats;
 use super::rows::{RowError, RowWriter};
-use super::unpack::{BadFile, verify};
+use super::unpack::BadFile;
 use crate::error::{Error, Result};
 use crate::freshchat::reports::{Progress, look};
 use crate::freshchat::{Api, DownloadError, RetryPolicy, Storage};
@@ -18,7 +18,7 @@ const MOST_REFRESHES: u32 = 3;
 pub struct Downloads<'a> {
     pub storage: &'a Storage,
     pub retry: RetryPolicy,
-    /// Most bytes that a file may unpack to.
+    /// Most bytes that a file may have, and unpack to.
     pub most: u64,
     pub output: &'a Output,
 }
@@ -27,8 +27,8 @@ impl Downloads<'_> {
     /// Writes the rows of all parts, in order.
     ///
     /// # Errors
-    /// [`Error::Report`] where a part can't be had or can't be read, or an
-    /// error of stdout. Rows of the parts before are out then, and come again
+    /// [`NotWritten`]: a part can't be had or can't be read, or stdout can't be
+    /// written to. Rows of the parts before are out then, and come again
     /// with the next extraction of the window.
     pub fn write_job(
         &self,
@@ -37,15 +37,21 @@ impl Downloads<'_> {
         event: &'static str,
         mut links: Vec<String>,
         writer: &mut RowWriter,
-    ) -> Result<()> {
+    ) -> std::result::Result<(), NotWritten> {
         let parts = links.len();
         let mut refreshes = 0;
-        let mut part = 0;
-        while part < parts {
+        let mut repeats = Repeats::default();
+        // Kept until the job is done: where the rows turn out not to be in the
+        // order of time, those of the parts before count again.
+        let mut files = Vec::new();
+        while files.len() < parts {
+            let part = files.len();
             match self.fetch(event, &links[part], writer)? {
-                Some((mut file, ordered)) => {
-                    self.write_part(event, &mut file, ordered, writer)?;
-                    part += 1;
+                Some(file) => {
+                    files.push(file);
+                    writer
+                        .write(&mut files, &mut repeats, self.output)
+                        .map_err(|error| unwritten(event, error))?;
                     refreshes = 0;
                 }
                 None if refreshes < MOST_REFRESHES => {
@@ -54,13 +60,11 @@ impl Downloads<'_> {
                         "report {event}: the link to part {} has expired; asking for fresh links",
                         part + 1
                     );
-                    links = fresh_links(api, job, event, parts)?;
+                    links = fresh_links(api, job, parts)?;
                 }
                 None => {
-                    return Err(report(
-                        event,
-                        "its links expire before they can be followed",
-                    ));
+                    let problem = "its links expire before they can be followed";
+                    return Err(report(event, problem).into());
                 }
             }
         }
@@ -69,12 +73,7 @@ impl Downloads<'_> {
 
     /// A part in a file of its own that is gone when it is closed, checked to
     /// its end; none if the link has expired.
-    fn fetch(
-        &self,
-        event: &'static str,
-        link: &str,
-        writer: &RowWriter,
-    ) -> Result<Option<(File, bool)>> {
+    fn fetch(&self, event: &'static str, link: &str, writer: &RowWriter) -> Result<Option<File>> {
         let mut retries = self.retry.start();
         loop {
             let problem = match self.try_fetch(link, writer) {
@@ -94,35 +93,27 @@ impl Downloads<'_> {
         }
     }
 
-    fn try_fetch(
-        &self,
-        link: &str,
-        writer: &RowWriter,
-    ) -> std::result::Result<(File, bool), Failure> {
+    fn try_fetch(&self, link: &str, writer: &RowWriter) -> std::result::Result<File, Failure> {
         let local = |error: std::io::Error| Failure::Final(format!("a temporary file: {error}"));
         // It has no name: nothing is left of it, not even after a crash.
         let mut file = tempfile::tempfile().map_err(local)?;
-        self.storage.download(link, &mut file)?;
-        file.seek(SeekFrom::Start(0)).map_err(local)?;
-        verify(&mut file, self.most)?;
-        let ordered = writer.check(&mut file)?;
-        Ok((file, ordered))
+        self.storage.download(link, self.most, &mut file)?;
+        writer.check(&mut file, self.most)?;
+        Ok(file)
     }
+}
 
-    fn write_part(
-        &self,
-        event: &'static str,
-        file: &mut File,
-        ordered: bool,
-        writer: &mut RowWriter,
-    ) -> Result<()> {
-        match writer.write(file, ordered, self.output) {
-            Ok(()) => Ok(()),
-            Err(RowError::Run(error)) => Err(error),
-            Err(RowError::File(BadFile::Damaged(problem) | BadFile::Unusable(problem))) => {
-                Err(report(event, problem))
-            }
-        }
+/// Why a job's rows aren't all out.
+#[derive(Debug)]
+pub enum NotWritten {
+    /// The server doesn't have the job any more, in these words.
+    Lost(String),
+    Failed(Error),
+}
+
+impl From<Error> for NotWritten {
+    fn from(error: Error) -> Self {
+        NotWritten::Failed(error)
     }
 }
 
@@ -162,13 +153,26 @@ impl From<BadFile> for Failure {
     }
 }
 
-fn fresh_links(api: &Api, job: &str, event: &'static str, parts: usize) -> Result<Vec<String>> {
-    match look(api, job)? {
-        Progress::Done(links) if links.len() == parts => Ok(links),
-        _ => Err(report(
-            event,
-            "the job lost its parts while they were downloaded",
+/// The links of a job that was done before.
+fn fresh_links(api: &Api, job: &str, parts: usize) -> std::result::Result<Vec<String>, NotWritten> {
+    match look(api, job) {
+        Ok(Progress::Done(links)) if links.len() == parts => Ok(links),
+        Ok(_) => Err(NotWritten::Lost(
+            "lost its parts while they were downloaded".into(),
         )),
+        Err(error) if error.status() == Some(404) => {
+            Err(NotWritten::Lost("is not known any more".into()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn unwritten(event: &'static str, error: RowError) -> Error {
+    match error {
+        RowError::Run(error) => error,
+        RowError::File(BadFile::Damaged(problem) | BadFile::Unusable(problem)) => {
+            report(event, problem)
+        }
     }
 }
 

@@ -10,21 +10,19 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{SubsecRound, Utc};
 
-use super::download::Downloads;
-use super::lane::{Job, Lane, Step, last_requested_at};
-use super::lines;
-use super::plan::oldest_start;
+use super::download::{Downloads, NotWritten};
+use super::lane::{Job, Slot, Step};
 use super::rows::RowWriter;
+use super::schedule::{Action, Schedule, Track, lane};
 use crate::error::{Error, Result};
 use crate::extract::Run;
 use crate::extract::window::Window;
 use crate::freshchat::reports::{Progress, look, request};
 use crate::freshchat::{Api, RetryPolicy, Storage};
-use crate::progress;
 use crate::singer::RecordWriter;
-use crate::streams::{self, ReportSource, STREAMS};
+use crate::streams::{self, ReportSource};
 
 /// Threads that write finished jobs.
 const WRITERS: usize = 2;
@@ -32,6 +30,9 @@ const WRITERS: usize = 2;
 /// A job is looked at after this share of the time that it has taken so far:
 /// often while it is young, and less often the longer it takes.
 const LOOK_SHARE: u32 = 20;
+
+/// The rate limits are hourly: no answer makes the next request wait longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2 * 3600);
 
 /// One report stream of a run.
 pub struct ReportRun<'a> {
@@ -58,7 +59,7 @@ pub struct Engine<'a> {
     downloads: Downloads<'a>,
     reports: Vec<Report<'a>>,
     started: Instant,
-    state: Mutex<State>,
+    schedule: Mutex<Schedule>,
     changed: Condvar,
 }
 
@@ -69,30 +70,16 @@ struct Report<'a> {
     api: Api<'a>,
 }
 
-struct State {
-    tracks: Vec<Track>,
-    /// No report is asked for before.
-    next_request: Instant,
-    /// The stream whose turn it is.
-    turn: usize,
-    stopped: bool,
-}
+/// Ends the run where a thread of it panics, for which the others would wait
+/// for ever.
+struct StopOnPanic<'e, 'a>(&'e Engine<'a>);
 
-/// The part of a report stream that threads change.
-struct Track {
-    lane: Lane,
-    /// Away while the stream's rows are written.
-    writer: Option<RowWriter>,
-    ended: Option<(Result<()>, Duration)>,
-}
-
-/// What the asking thread does next.
-enum Action {
-    Request(usize),
-    Look(usize, Job),
-    /// Nothing before then; none: until a writer is done.
-    Wait(Option<Instant>),
-    Finished,
+impl Drop for StopOnPanic<'_, '_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.stop();
+        }
+    }
 }
 
 impl<'a> Engine<'a> {
@@ -103,14 +90,11 @@ impl<'a> Engine<'a> {
         for report in reports {
             let source = report.source;
             let key = report.stream.replication_key.unwrap_or_default();
+            let lane = lane(run, &report);
+            let writer = RowWriter::new(report.writer, source.event, source.aliases, key);
             tracks.push(Track {
-                lane: lane(run, &report),
-                writer: Some(RowWriter::new(
-                    report.writer,
-                    source.event,
-                    source.aliases,
-                    key,
-                )),
+                lane,
+                writer: Some(writer),
                 ended: None,
             });
             kept.push(Report {
@@ -133,12 +117,7 @@ impl<'a> Engine<'a> {
             },
             reports: kept,
             started: Instant::now(),
-            state: Mutex::new(State {
-                tracks,
-                next_request: Instant::now() + wait_of_earlier_runs(run),
-                turn: 0,
-                stopped: false,
-            }),
+            schedule: Mutex::new(Schedule::new(run, tracks)),
             changed: Condvar::new(),
         }
     }
@@ -174,16 +153,17 @@ impl<'a> Engine<'a> {
         self.changed.notify_all();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Schedule> {
+        self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The asking thread.
     fn ask(&self) {
+        let _guard = StopOnPanic(self);
         loop {
             let mut state = self.lock();
             let action = self.next_action(&mut state);
-            self.show(&state);
+            super::lines::show(self.reports.iter().map(|it| it.stream.name), &state);
             match action {
                 Action::Finished => {
                     // Wakes the writers, which see that all has ended.
@@ -203,25 +183,16 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Shows a line for each job on a terminal.
-    fn show(&self, state: &State) {
-        for (report, track) in self.reports.iter().zip(&state.tracks) {
-            progress::jobs(report.stream.name, || {
-                lines::of(track.lane.slots(), state.next_request)
-            });
-        }
-    }
-
-    fn wait(&self, state: MutexGuard<'_, State>, until: Option<Instant>) {
+    fn wait(&self, state: MutexGuard<'_, Schedule>, until: Option<Instant>) {
         match until.map(|until| until.saturating_duration_since(Instant::now())) {
             Some(wait) => drop(self.changed.wait_timeout(state, wait)),
             None => drop(self.changed.wait(state)),
         }
     }
 
-    fn next_action(&self, state: &mut State) -> Action {
-        for (at, report) in self.reports.iter().enumerate() {
-            if state.tracks[at].is_done(report.source.event) {
+    fn next_action(&self, state: &mut Schedule) -> Action {
+        for at in 0..self.reports.len() {
+            if state.tracks[at].is_done(self.reports[at].source.event) {
                 self.end(state, at, Ok(()));
             }
         }
@@ -232,8 +203,8 @@ impl<'a> Engine<'a> {
     /// in the state before the request goes out, so that a run that is killed
     /// and started again keeps the pace too.
     fn request(&self, at: usize) {
-        let report = &self.reports[at];
-        let now = Utc::now();
+        let (api, event) = (&self.reports[at].api, self.reports[at].source.event);
+        let now = Utc::now().trunc_subsecs(3);
         let mut state = self.lock();
         let lane = &mut state.tracks[at].lane;
         lane.count_request(now);
@@ -242,22 +213,21 @@ impl<'a> Engine<'a> {
             return;
         };
         drop(state);
-        let requested = request(&report.api, report.source.event, window.from, window.to);
+        let Window { from, to } = window;
+        let requested = request(api, event, from, to);
         let mut state = self.lock();
-        state.next_request = Instant::now() + self.run.settings.report_request_interval;
+        let pause = asked_pause(&requested).max(self.run.settings.report_request_interval);
+        state.next_request = Instant::now() + pause;
+        let answered_at = Utc::now().trunc_subsecs(3);
+        state.tracks[at].lane.note_answer(answered_at);
         match requested {
             Ok(id) => {
-                log::info!(
-                    "report {}: job {id} asked for, {} to {}",
-                    report.source.event,
-                    window.from,
-                    window.to
-                );
+                log::info!("report {event}: job {id} asked for, {from} to {to}");
                 let job = Job {
                     id,
-                    from: window.from,
-                    to: window.to,
-                    requested_at: now,
+                    from,
+                    to,
+                    requested_at: answered_at,
                 };
                 let look_at = Instant::now() + self.run.settings.report_poll_interval;
                 if let Some(slot) = state.tracks[at].lane.first_planned() {
@@ -266,28 +236,31 @@ impl<'a> Engine<'a> {
                 // An error has ended the stream.
                 let _ = self.save(&mut state, at);
             }
-            Err(error) => self.refused(&mut state, at, error),
+            Err(error) => {
+                let _ = self.save(&mut state, at);
+                self.refused(&mut state, at, error);
+            }
         }
     }
 
     /// A request for a report that was not answered with a job.
-    fn refused(&self, state: &mut State, at: usize, error: Error) {
+    fn refused(&self, state: &mut Schedule, at: usize, error: Error) {
         let event = self.reports[at].source.event;
-        match &error {
+        let passing = match &error {
             // A permission of its own: no other report may be read either.
             Error::Api(api) if api.status == 403 => {
-                let others = (0..self.reports.len()).filter(|other| *other != at);
-                for other in others.collect::<Vec<_>>() {
-                    if state.tracks[other].lane.has_planned() {
-                        self.end(state, other, Err(Error::Api(api.clone())));
+                for at in 0..self.reports.len() {
+                    if state.tracks[at].lane.has_planned() {
+                        self.end(state, at, Err(Error::Api(api.clone())));
                     }
                 }
+                return;
             }
-            Error::Api(api) if matches!(api.status, 408 | 429 | 500..=599) => {}
-            Error::Transport { .. } | Error::NotJson { .. } | Error::Unexpected { .. } => {}
-            _ => return self.end(state, at, Err(error)),
-        }
-        if error.status() == Some(403) {
+            Error::Api(api) => matches!(api.status, 408 | 429 | 500..=599),
+            Error::Transport { .. } | Error::NotJson { .. } | Error::Unexpected { .. } => true,
+            _ => false,
+        };
+        if !passing {
             return self.end(state, at, Err(error));
         }
         let Some(slot) = state.tracks[at].lane.first_planned() else {
@@ -302,9 +275,8 @@ impl<'a> Engine<'a> {
 
     /// Looks at a job.
     fn look(&self, at: usize, job: Job) {
-        let report = &self.reports[at];
         let settings = self.run.settings;
-        let looked = look(&report.api, &job.id);
+        let looked = look(&self.reports[at].api, &job.id);
         let mut state = self.lock();
         let Some(slot) = state.tracks[at].lane.head_mut() else {
             return;
@@ -327,20 +299,27 @@ impl<'a> Engine<'a> {
             Err(error) if error.status() == Some(404) => "is not known any more".to_owned(),
             Err(error) => return self.end(&mut state, at, Err(error)),
         };
-        let event = report.source.event;
-        let problem = format!("job {} {problem}", job.id);
-        if slot.redo() {
+        self.redo(&mut state, at, format!("job {} {problem}", job.id));
+    }
+
+    /// Gives the head's job up, to be asked for anew unless that was done often.
+    fn redo(&self, state: &mut Schedule, at: usize, problem: String) {
+        let event = self.reports[at].source.event;
+        let Some(again) = state.tracks[at].lane.head_mut().map(Slot::redo) else {
+            return;
+        };
+        // Out of the state in any case: the next run asks for it anew.
+        let _ = self.save(state, at);
+        if again {
             log::warn!("report {event}: {problem}; asking for it anew");
-            let _ = self.save(&mut state, at);
         } else {
-            // Out of the state too: the next run asks for it anew.
-            let _ = self.save(&mut state, at);
-            self.end(&mut state, at, Err(Error::Report { event, problem }));
+            self.end(state, at, Err(Error::Report { event, problem }));
         }
     }
 
     /// A writing thread: writes the head of a stream whenever one is ready.
     fn write_jobs(&self) {
+        let _guard = StopOnPanic(self);
         let mut state = self.lock();
         loop {
             if state.is_finished() {
@@ -363,14 +342,17 @@ impl<'a> Engine<'a> {
             state.tracks[at].writer = Some(writer);
             match written {
                 Ok(()) => self.written(&mut state, at),
-                Err(error) => self.end(&mut state, at, Err(error)),
+                Err(NotWritten::Lost(problem)) => {
+                    self.redo(&mut state, at, format!("job {} {problem}", job.id));
+                }
+                Err(NotWritten::Failed(error)) => self.end(&mut state, at, Err(error)),
             }
             self.changed.notify_all();
         }
     }
 
     /// Moves the bookmark to the end of the head, whose rows are all out.
-    fn written(&self, state: &mut State, at: usize) {
+    fn written(&self, state: &mut Schedule, at: usize) {
         let Some(slot) = state.tracks[at].lane.finish_head() else {
             return;
         };
@@ -384,7 +366,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Writes a stream's jobs into the state; an error ends the stream.
-    fn save(&self, state: &mut State, at: usize) -> std::result::Result<(), ()> {
+    fn save(&self, state: &mut Schedule, at: usize) -> std::result::Result<(), ()> {
         let stream = self.reports[at].stream;
         let mut bookmark = self.run.output.bookmark(stream.name);
         state.tracks[at].lane.save(&mut bookmark);
@@ -397,141 +379,22 @@ impl<'a> Engine<'a> {
     }
 
     /// Ends a stream; one that leaves nothing to go on with ends all.
-    fn end(&self, state: &mut State, at: usize, result: Result<()>) {
+    fn end(&self, state: &mut Schedule, at: usize, result: Result<()>) {
         let track = &mut state.tracks[at];
         if track.ended.is_some() {
             return;
         }
         let ends_run = result.as_ref().is_err_and(Error::ends_run);
         track.ended = Some((result, self.started.elapsed()));
-        progress::end(self.reports[at].stream.name);
         state.stopped |= ends_run;
         self.changed.notify_all();
     }
 }
 
-impl State {
-    fn is_finished(&self) -> bool {
-        self.stopped || self.tracks.iter().all(|track| track.ended.is_some())
+/// How long an answer asks to wait before the next request.
+fn asked_pause(requested: &Result<String>) -> Duration {
+    match requested {
+        Err(Error::Api(api)) => api.retry_after.unwrap_or_default().min(LONGEST_PAUSE),
+        _ => Duration::ZERO,
     }
-
-    /// Looks first for a stream to ask for, since there is a minute between
-    /// two requests, and then for a job to look at.
-    fn next_action(&mut self) -> Action {
-        if self.is_finished() {
-            return Action::Finished;
-        }
-        let now = Instant::now();
-        let mut next: Option<Instant> = None;
-        let count = self.tracks.len();
-        let mut turns = (self.turn..self.turn + count).map(|at| at % count);
-        if let Some(at) = turns.find(|at| self.tracks[*at].can_ask()) {
-            if self.next_request <= now {
-                self.turn = at + 1;
-                return Action::Request(at);
-            }
-            next = Some(self.next_request);
-        }
-        for (at, track) in self.tracks.iter().enumerate() {
-            // Only the head's rows are waited for.
-            let head = track.lane.head().filter(|_| track.ended.is_none());
-            if let Some(Step::Requested { job, look_at }) = head.map(|slot| &slot.step) {
-                if *look_at <= now {
-                    return Action::Look(at, job.clone());
-                }
-                next = Some(next.map_or(*look_at, |next| next.min(*look_at)));
-            }
-        }
-        Action::Wait(next)
-    }
-
-    /// A head that is ready, with the stream's writer; it is being written
-    /// from here on.
-    fn take_ready(&mut self) -> Option<(usize, Job, Vec<String>, RowWriter)> {
-        for (at, track) in self.tracks.iter_mut().enumerate() {
-            let slot = track.lane.head_mut().filter(|_| track.ended.is_none());
-            let Some(slot) = slot.filter(|slot| matches!(slot.step, Step::Ready { .. })) else {
-                continue;
-            };
-            let Some(writer) = track.writer.take() else {
-                continue;
-            };
-            if let Step::Ready { job, links } = std::mem::replace(&mut slot.step, Step::Planned) {
-                slot.step = Step::Writing { job: job.clone() };
-                return Some((at, job, links, writer));
-            }
-        }
-        None
-    }
-}
-
-impl Track {
-    fn can_ask(&self) -> bool {
-        self.ended.is_none() && self.lane.has_planned() && !self.lane.is_spent(Utc::now())
-    }
-
-    /// Whether nothing is left to do, or nothing today.
-    fn is_done(&self, event: &str) -> bool {
-        if self.ended.is_some() {
-            return false;
-        }
-        match self.lane.head().map(|slot| &slot.step) {
-            None => true,
-            Some(Step::Planned) if self.lane.is_spent(Utc::now()) => {
-                log::warn!(
-                    "report {event}: today's jobs are all asked for; it goes on with the first \
-                     run after midnight UTC"
-                );
-                true
-            }
-            Some(_) => false,
-        }
-    }
-}
-
-/// The windows of a stream: from its bookmark minus the lookback, or from the
-/// start date, but no further back than the API takes.
-fn lane(run: &Run, report: &ReportRun) -> Lane {
-    let settings = run.settings;
-    let event = report.source.event;
-    let bookmark = run.output.bookmark(report.stream.name);
-    let value = bookmark.value().filter(|_| !report.full_table);
-    let from = match value {
-        Some(value) => (value - settings.report_lookback).max(settings.start_date.min(value)),
-        None => settings.start_date,
-    };
-    let oldest = oldest_start(run.started_at);
-    if from < oldest {
-        log::warn!("report {event}: the API gives no rows before {oldest}; it starts there");
-    }
-    let whole = Window {
-        from: from.max(oldest),
-        to: settings
-            .end_date
-            .map_or(run.started_at, |end| end.min(run.started_at)),
-    };
-    let budget = settings.report_jobs_per_event_per_day;
-    Lane::new(&bookmark, report.source.cut, whole, budget, run.started_at)
-}
-
-/// How long the requests of earlier runs still hold up the first one, whatever
-/// stream they were for.
-fn wait_of_earlier_runs(run: &Run) -> Duration {
-    let interval = run.settings.report_request_interval;
-    let bookmarks = STREAMS
-        .iter()
-        .map(|stream| run.output.bookmark(stream.name));
-    let Some(last) = bookmarks
-        .filter_map(|bookmark| last_requested_at(&bookmark))
-        .max()
-    else {
-        return Duration::ZERO;
-    };
-    let passed = (Utc::now() - last).max(TimeDelta::zero());
-    interval.saturating_sub(passed.to_std().unwrap_or_default())
-}
-
-/// Whether the error says that the account has no such report.
-pub fn is_unknown_event(error: &Error) -> bool {
-    matches!(error, Error::Api(api) if api.message.eq_ignore_ascii_case("No matching event name"))
 }

@@ -21,6 +21,7 @@ const MOST_JOBS: u32 = 3;
 
 /// Names within the bookmark.
 const JOBS: &str = "jobs";
+const JOBS_FROM: &str = "jobs_from";
 const REQUESTED_TODAY: &str = "requested_today";
 const LAST_REQUESTED_AT: &str = "last_requested_at";
 
@@ -81,9 +82,11 @@ pub struct Lane {
 
 impl Lane {
     /// Takes up the jobs of an earlier run, and plans windows for the rest of
-    /// the time. `whole` begins at the bookmark minus the lookback.
+    /// the time. `whole` begins at the bookmark minus the lookback, or at the
+    /// start date where there is no bookmark to go by: `reached` is none then.
     pub fn new(
         bookmark: &Bookmark,
+        reached: Option<DateTime<Utc>>,
         cut: Cut,
         whole: Window,
         budget: u32,
@@ -92,9 +95,14 @@ impl Lane {
         let mut jobs: Vec<Job> = bookmark.progress(JOBS).unwrap_or_default();
         jobs.retain(|job| now - job.requested_at < OLDEST_JOB && job.from < job.to);
         jobs.sort_by_key(|job| job.from);
+        for job in &mut jobs {
+            // A clock that went ahead must not keep a job from growing too old.
+            job.requested_at = job.requested_at.min(now);
+        }
+        let resume_at = bookmark.progress(JOBS_FROM);
         let requested = bookmark.progress(REQUESTED_TODAY);
         Self {
-            slots: plan(cut, jobs, bookmark.value(), whole),
+            slots: plan(cut, jobs, resume_at, reached, whole),
             requested: requested.unwrap_or(Requested {
                 day: now.date_naive(),
                 count: 0,
@@ -140,6 +148,18 @@ impl Lane {
             .is_some_and(|budget| today && self.requested.count >= budget)
     }
 
+    /// Number of jobs that were asked for and whose rows aren't out.
+    pub fn under_way(&self) -> usize {
+        let planned = |slot: &&Slot| !matches!(slot.step, Step::Planned);
+        self.slots.iter().filter(planned).count()
+    }
+
+    /// Notes when a request was answered, which may be long after it was
+    /// counted: the rate limit may have held it up.
+    pub fn note_answer(&mut self, now: DateTime<Utc>) {
+        self.last_requested_at = Some(now);
+    }
+
     /// Counts a request, which is about to be sent.
     pub fn count_request(&mut self, now: DateTime<Utc>) {
         let day = now.date_naive();
@@ -165,9 +185,16 @@ impl Lane {
             }
         };
         let jobs: Vec<Value> = self.slots.iter().filter_map(job).collect();
-        match jobs.is_empty() {
-            true => bookmark.remove(JOBS),
-            false => bookmark.set(JOBS, jobs),
+        // Windows before the first job are planned again where one was given up.
+        match self.head().filter(|_| !jobs.is_empty()) {
+            Some(head) => {
+                bookmark.set(JOBS_FROM, json!(head.window.from));
+                bookmark.set(JOBS, jobs);
+            }
+            None => {
+                bookmark.remove(JOBS_FROM);
+                bookmark.remove(JOBS);
+            }
         }
         bookmark.set(REQUESTED_TODAY, json!(self.requested));
         bookmark.set(LAST_REQUESTED_AT, json!(self.last_requested_at));
@@ -198,21 +225,24 @@ pub fn last_requested_at(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
 }
 
 /// The jobs where they are, and windows for the time that no job covers.
+/// `resume_at` is where the earlier run stood.
 fn plan(
     cut: Cut,
     jobs: Vec<Job>,
-    bookmark: Option<DateTime<Utc>>,
+    resume_at: Option<DateTime<Utc>>,
+    reached: Option<DateTime<Utc>>,
     whole: Window,
 ) -> VecDeque<Slot> {
     let planned = |from, to| {
         let windows = cut.windows(Window { from, to }).into_iter();
         windows.map(|window| Slot::new(window, Step::Planned))
     };
-    // Without a gap between the bookmark and the first job, the lookback of
-    // the earlier run holds.
-    let reached = bookmark.unwrap_or(whole.from);
-    let mut from = match jobs.first() {
-        Some(job) if job.from <= reached => job.from,
+    // Without a gap between the bookmark and where the earlier run stood, that
+    // run's lookback holds.
+    let mut from = match resume_at {
+        Some(resume_at) if !jobs.is_empty() && resume_at <= reached.unwrap_or(whole.from) => {
+            resume_at
+        }
         _ => whole.from,
     };
     let mut slots = VecDeque::new();
@@ -251,7 +281,13 @@ mod tests {
         }
     }
 
-    fn slots(jobs: Vec<Job>, bookmark: Option<&str>, from: &str, to: &str) -> Vec<String> {
+    fn slots(
+        jobs: Vec<Job>,
+        resume_at: Option<&str>,
+        reached: Option<&str>,
+        from: &str,
+        to: &str,
+    ) -> Vec<String> {
         let whole = Window {
             from: time(from),
             to: time(to),
@@ -265,33 +301,62 @@ mod tests {
             };
             format!("{}-{}{sign}", day(slot.window.from), day(slot.window.to))
         };
-        plan(Cut::Days, jobs, bookmark.map(time), whole)
-            .into_iter()
-            .map(text)
-            .collect()
+        plan(
+            Cut::Days,
+            jobs,
+            resume_at.map(time),
+            reached.map(time),
+            whole,
+        )
+        .into_iter()
+        .map(text)
+        .collect()
     }
 
     #[test]
     fn jobs_are_taken_up_and_gaps_are_planned() {
-        assert_eq!(slots(vec![], Some("05"), "03", "05"), ["03-04", "04-05"]);
+        let reached = Some("05");
+        assert_eq!(slots(vec![], None, reached, "03", "05"), ["03-04", "04-05"]);
         // The lookback of the first run holds.
         assert_eq!(
-            slots(vec![job("03", "04")], Some("05"), "02", "06"),
+            slots(vec![job("03", "04")], Some("03"), reached, "02", "06"),
             ["03-04*", "04-05", "05-06"]
         );
-        // The first window's job is gone.
+        // Also where its first window was given up, or its job is too old.
         assert_eq!(
-            slots(vec![job("04", "05")], Some("03"), "01", "06"),
-            ["01-02", "02-03", "03-04", "04-05*", "05-06"]
+            slots(vec![job("04", "05")], Some("03"), reached, "01", "06"),
+            ["03-04", "04-05*", "05-06"]
+        );
+        assert_eq!(
+            slots(vec![], Some("03"), reached, "04", "05"),
+            ["04-05"],
+            "nothing to take up"
+        );
+        // Someone set the bookmark back.
+        assert_eq!(
+            slots(vec![job("04", "05")], Some("04"), Some("03"), "02", "06"),
+            ["02-03", "03-04", "04-05*", "05-06"]
+        );
+        // No bookmark yet, or the whole stream is wanted: from the start date.
+        assert_eq!(
+            slots(vec![job("03", "04")], Some("03"), None, "01", "05"),
+            ["01-02", "02-03", "03-04*", "04-05"]
         );
         // A job between.
+        let jobs = || vec![job("01", "02"), job("03", "04")];
         assert_eq!(
-            slots(vec![job("01", "02"), job("03", "04")], None, "01", "05"),
+            slots(jobs(), Some("01"), None, "01", "05"),
             ["01-02*", "02-03", "03-04*", "04-05"]
         );
         // Every job is covered by the one before.
         assert_eq!(
-            slots(vec![job("01", "03"), job("02", "03")], None, "01", "03"),
+            slots(
+                vec![job("01", "03"), job("02", "03")],
+                Some("01"),
+                None,
+                "01",
+                "03"
+            ),
             ["01-03*"]
         );
     }
@@ -302,14 +367,14 @@ mod tests {
             from: time("01"),
             to: time("05"),
         };
-        let mut lane = Lane::new(&Bookmark::default(), Cut::Days, whole, 2, time("05"));
+        let mut lane = Lane::new(&Bookmark::default(), None, Cut::Days, whole, 2, time("05"));
         lane.count_request(time("05"));
         assert!(!lane.is_spent(time("05")));
         lane.count_request(time("05"));
         assert!(lane.is_spent(time("05")));
         let mut bookmark = Bookmark::default();
         lane.save(&mut bookmark);
-        let again = Lane::new(&bookmark, Cut::Days, whole, 2, time("05"));
+        let again = Lane::new(&bookmark, None, Cut::Days, whole, 2, time("05"));
         assert!(again.is_spent(time("05")) && !again.is_spent(time("06")));
         assert_eq!(last_requested_at(&bookmark), Some(time("05")));
     }

@@ -4,12 +4,24 @@
 use std::time::Instant;
 
 use super::lane::{Slot, Step};
+use super::schedule::Schedule;
 use crate::extract::window::Window;
-use crate::progress::time_of;
+use crate::progress::{self, time_of};
+
+/// Shows the jobs of each stream on a terminal; `streams` are those of the
+/// tracks, in their order.
+pub fn show(streams: impl Iterator<Item = &'static str>, schedule: &Schedule) {
+    for (stream, track) in streams.zip(&schedule.tracks) {
+        match track.ended {
+            Some(_) => progress::end(stream),
+            None => progress::jobs(stream, || of(track.lane.slots(), schedule.next_request)),
+        }
+    }
+}
 
 /// The lines of a stream's windows. No report is asked for before
 /// `next_request`.
-pub fn of<'a>(slots: impl Iterator<Item = &'a Slot>, next_request: Instant) -> Vec<String> {
+fn of<'a>(slots: impl Iterator<Item = &'a Slot>, next_request: Instant) -> Vec<String> {
     let mut lines = Vec::new();
     let mut planned: usize = 0;
     for (at, slot) in slots.enumerate() {

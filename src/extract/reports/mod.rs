@@ -1,8 +1,9 @@
 //! Raw reports: jobs that the server works off, whose rows are CSV files.
 //!
 //! [`plan`] cuts a stream's time into windows, [`lane`] keeps what has become
-//! of each, [`engine`] asks for them, looks at them and has them downloaded
-//! ([`download`]), and [`rows`] writes what is in the files.
+//! of each, [`schedule`] says which stream's turn it is, [`engine`] asks for
+//! them, looks at them and has them downloaded ([`download`]), and [`rows`]
+//! writes what is in the files.
 
 mod columns;
 mod download;
@@ -12,8 +13,9 @@ mod lines;
 mod plan;
 mod repeats;
 mod rows;
+mod schedule;
 mod unpack;
 
 pub use columns::Aliases;
-pub use engine::{Engine, Finished, ReportRun, is_unknown_event};
+pub use engine::{Engine, Finished, ReportRun};
 pub use plan::Cut;

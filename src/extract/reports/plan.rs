@@ -1,6 +1,6 @@
 //! The windows in which a report is asked for.
 
-use chrono::{DateTime, Days, Months, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, Months, NaiveTime, SubsecRound, TimeDelta, Utc};
 
 use crate::extract::window::Window;
 
@@ -32,7 +32,12 @@ impl Cut {
                 from: midnight(whole.from),
                 to: midnight(whole.to),
             },
-            Cut::Months | Cut::Days => whole,
+            // The API's times have no finer resolution: a shorter window would
+            // be empty there.
+            Cut::Months | Cut::Days => Window {
+                from: whole.from.trunc_subsecs(3),
+                to: whole.to.trunc_subsecs(3),
+            },
         };
         let mut windows = Vec::new();
         let mut from = whole.from;
@@ -107,6 +112,8 @@ mod tests {
             assert!(windows(cut, "2026-01-01", "2026-01-01").is_empty());
         }
         assert!(windows(Cut::ClosedDays, "2026-01-01", "2026-01-01T23:00:00Z").is_empty());
+        let (from, to) = ("2026-01-01T00:00:00.0001Z", "2026-01-01T00:00:00.0009Z");
+        assert!(windows(Cut::Months, from, to).is_empty());
     }
 
     #[test]

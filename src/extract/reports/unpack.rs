@@ -6,9 +6,13 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use zip::ZipArchive;
+use zip::result::ZipError;
 
 /// The beginnings of a zip: of its first member, or of the end of an empty one.
 const ZIP: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
+
+/// How a file that is no zip is called.
+const PLAIN: &str = "the file";
 
 /// Bytes handed from the unpacking thread to the parsing one at once.
 const CHUNK: usize = 64 * 1024;
@@ -36,53 +40,76 @@ impl From<io::Error> for BadFile {
     }
 }
 
-impl From<zip::result::ZipError> for BadFile {
-    fn from(error: zip::result::ZipError) -> Self {
-        BadFile::Damaged(error.to_string())
+impl From<ZipError> for BadFile {
+    fn from(error: ZipError) -> Self {
+        match error {
+            ZipError::Io(_) | ZipError::InvalidArchive(_) => BadFile::Damaged(error.to_string()),
+            _ => BadFile::Unusable(error.to_string()),
+        }
     }
 }
 
-/// Reads a zip to its end, so that a damaged one is found before any of its
-/// rows is written. `most` bounds what it may unpack to, in bytes. Other files
-/// have nothing to check them by.
+/// Reads a file to its end, so that a damaged one is found before any of its
+/// rows is written, and calls `each` with each CSV in it, which needn't be read
+/// to its end. `most` bounds what the file may unpack to, in bytes.
 ///
 /// # Errors
-/// See [`BadFile`].
-pub fn verify(file: &mut File, most: u64) -> Result<(), BadFile> {
+/// See [`BadFile`]; the errors of `each`.
+pub fn check(
+    file: &mut File,
+    most: u64,
+    mut each: impl FnMut(&str, &mut dyn Read) -> Result<(), BadFile>,
+) -> Result<(), BadFile> {
     if !is_zip(file)? {
-        return Ok(());
+        // Its length was bounded when it was downloaded.
+        return each(PLAIN, &mut &*file);
     }
-    let size = file.metadata()?.len();
+    let (most, problem) = bound(file.metadata()?.len(), most);
     let mut archive = ZipArchive::new(&*file)?;
-    let mut left = most;
+    let mut unpacked = 0;
+    let mut rest = vec![0; CHUNK];
     for at in 0..archive.len() {
         let member = archive.by_index(at)?;
-        let read = io::copy(&mut member.take(left.saturating_add(1)), &mut io::sink())?;
-        left = left.checked_sub(read).ok_or_else(|| {
-            BadFile::Unusable(format!("the file unpacks to more than {most} bytes"))
-        })?;
-        let unpacked = most - left;
-        if unpacked > SUSPICIOUS_SIZE && unpacked / size.max(1) > MOST_RATIO {
-            return Err(BadFile::Unusable(format!(
-                "the file unpacks to more than {MOST_RATIO} times its {size} bytes"
-            )));
+        if member.is_dir() {
+            continue;
+        }
+        let name = member.name()?.into_owned();
+        let left = (most - unpacked).saturating_add(1);
+        let mut bounded = member.take(left);
+        let checked = each(&name, &mut bounded);
+        // That it is damaged explains whatever `each` found.
+        while bounded.read(&mut rest)? > 0 {}
+        checked?;
+        unpacked += left - bounded.limit();
+        if unpacked > most {
+            return Err(BadFile::Unusable(problem));
         }
     }
     Ok(())
 }
 
-/// Calls `each` with the content of each CSV in the file, which another thread
-/// unpacks meanwhile, and with its name.
+/// What a zip of `size` bytes may unpack to, and what is wrong with a larger one.
+fn bound(size: u64, most: u64) -> (u64, String) {
+    let absurd = SUSPICIOUS_SIZE.max(size.saturating_mul(MOST_RATIO));
+    if absurd < most {
+        let problem = format!("the file unpacks to more than {MOST_RATIO} times its {size} bytes");
+        return (absurd, problem);
+    }
+    let problem = format!("the file unpacks to more than {most} bytes");
+    (most, problem)
+}
+
+/// Calls `each` with each CSV in the file, which another thread unpacks
+/// meanwhile, and with its name.
 ///
 /// # Errors
 /// The error of `each`, or one of reading, converted.
-pub fn for_each_csv<E: From<BadFile> + Send>(
+pub fn for_each_csv<E: From<BadFile>>(
     file: &mut File,
     mut each: impl FnMut(&str, &mut dyn Read) -> Result<(), E>,
 ) -> Result<(), E> {
     if !is_zip(file).map_err(BadFile::from)? {
-        file.seek(SeekFrom::Start(0)).map_err(BadFile::from)?;
-        return each("the file", &mut &*file);
+        return each(PLAIN, &mut &*file);
     }
     let mut archive = ZipArchive::new(&*file).map_err(BadFile::from)?;
     for at in 0..archive.len() {
@@ -110,19 +137,15 @@ fn is_zip(file: &mut File) -> io::Result<bool> {
 
 fn unpack(mut member: impl Read, chunks: &SyncSender<io::Result<Vec<u8>>>) {
     loop {
-        let mut chunk = Vec::with_capacity(CHUNK);
-        let read = (&mut member).take(CHUNK as u64).read_to_end(&mut chunk);
-        let ended = chunk.is_empty();
-        let sent = match read {
-            Ok(_) if ended => return,
-            Ok(_) => chunks.send(Ok(chunk)),
-            Err(error) => {
-                // The parser reads the error where the data ends, if it still reads.
-                let _ = chunks.send(Err(error));
-                return;
-            }
-        };
-        if sent.is_err() {
+        // The more is unpacked at once, the less it costs.
+        let mut chunk = vec![0; CHUNK];
+        let read = member.read(&mut chunk).map(|length| {
+            chunk.truncate(length);
+            chunk
+        });
+        // The parser reads an error where the data ends, if it still reads.
+        let ended = !matches!(&read, Ok(chunk) if !chunk.is_empty());
+        if chunks.send(read).is_err() || ended {
             return;
         }
     }
@@ -155,5 +178,19 @@ impl Read for Chunks {
                 Err(_) => return Ok(0),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_ratio_is_absurd_from_a_size_on() {
+        let most = |size| bound(size, 8 << 30).0;
+        assert_eq!(most(1000), SUSPICIOUS_SIZE);
+        assert_eq!(most(10 << 20), 3000 << 20);
+        assert_eq!(most(64 << 20), 8 << 30);
+        assert_eq!(bound(1000, 500).0, 500);
     }
 }

@@ -1,0 +1,196 @@
+//! What the report streams of a run do next, whichever thread does it.
+
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+
+use super::engine::ReportRun;
+use super::lane::{Job, Lane, Step, last_requested_at};
+use super::plan::oldest_start;
+use super::rows::RowWriter;
+use crate::error::Result;
+use crate::extract::Run;
+use crate::extract::window::Window;
+use crate::streams::STREAMS;
+
+/// Jobs that are under way at once, of all streams: each stands in the state,
+/// which stays under 64 KiB. At one request a minute, it is hours until so
+/// many are.
+const MOST_UNDER_WAY: usize = 200;
+
+/// The report streams of a run, as far as threads change them.
+pub struct Schedule {
+    pub tracks: Vec<Track>,
+    /// No report is asked for before.
+    pub next_request: Instant,
+    pub stopped: bool,
+    /// The stream whose turn it is.
+    turn: usize,
+}
+
+/// One report stream.
+pub struct Track {
+    pub lane: Lane,
+    /// Away while the stream's rows are written.
+    pub writer: Option<RowWriter>,
+    pub ended: Option<(Result<()>, Duration)>,
+}
+
+/// What the asking thread does next.
+pub enum Action {
+    Request(usize),
+    Look(usize, Job),
+    /// Nothing before then; none: until a writer is done.
+    Wait(Option<Instant>),
+    Finished,
+}
+
+impl Schedule {
+    /// The schedule of these streams, of which each is to be begun.
+    pub fn new(run: &Run, tracks: Vec<Track>) -> Self {
+        Self {
+            tracks,
+            next_request: Instant::now() + wait_of_earlier_runs(run),
+            stopped: false,
+            turn: 0,
+        }
+    }
+
+    pub fn is_finished(&self) -> bool {
+        self.stopped || self.tracks.iter().all(|track| track.ended.is_some())
+    }
+
+    /// Looks first for a stream to ask for, since there is a minute between
+    /// two requests, and then for a job to look at.
+    pub fn next_action(&mut self) -> Action {
+        if self.is_finished() {
+            return Action::Finished;
+        }
+        let now = Instant::now();
+        let mut next: Option<Instant> = None;
+        if let Some(at) = self.next_to_ask() {
+            if self.next_request <= now {
+                self.turn = at + 1;
+                return Action::Request(at);
+            }
+            next = Some(self.next_request);
+        }
+        for (at, track) in self.tracks.iter().enumerate() {
+            // Only the head's rows are waited for.
+            let head = track.lane.head().filter(|_| track.ended.is_none());
+            if let Some(Step::Requested { job, look_at }) = head.map(|slot| &slot.step) {
+                if *look_at <= now {
+                    return Action::Look(at, job.clone());
+                }
+                next = Some(next.map_or(*look_at, |next| next.min(*look_at)));
+            }
+        }
+        Action::Wait(next)
+    }
+
+    /// The next stream, in turn, that a report may be asked for.
+    fn next_to_ask(&self) -> Option<usize> {
+        let count = self.tracks.len();
+        let under_way: usize = self.tracks.iter().map(|track| track.lane.under_way()).sum();
+        let mut turns = (self.turn..self.turn + count).map(|at| at % count);
+        turns.find(|at| {
+            let track = &self.tracks[*at];
+            // A window that its whole stream waits for is always asked for.
+            let head = track.lane.head().map(|slot| &slot.step);
+            let urgent = matches!(head, Some(Step::Planned));
+            track.can_ask() && (urgent || under_way < MOST_UNDER_WAY)
+        })
+    }
+
+    /// A head that is ready, with the stream's writer; it is being written
+    /// from here on.
+    pub fn take_ready(&mut self) -> Option<(usize, Job, Vec<String>, RowWriter)> {
+        for (at, track) in self.tracks.iter_mut().enumerate() {
+            let slot = track.lane.head_mut().filter(|_| track.ended.is_none());
+            let Some(slot) = slot.filter(|slot| matches!(slot.step, Step::Ready { .. })) else {
+                continue;
+            };
+            let Some(writer) = track.writer.take() else {
+                continue;
+            };
+            if let Step::Ready { job, links } = std::mem::replace(&mut slot.step, Step::Planned) {
+                slot.step = Step::Writing { job: job.clone() };
+                return Some((at, job, links, writer));
+            }
+        }
+        None
+    }
+}
+
+impl Track {
+    fn can_ask(&self) -> bool {
+        self.ended.is_none() && self.lane.has_planned() && !self.lane.is_spent(Utc::now())
+    }
+
+    /// Whether nothing is left to do, or nothing today.
+    pub fn is_done(&self, event: &str) -> bool {
+        if self.ended.is_some() {
+            return false;
+        }
+        match self.lane.head().map(|slot| &slot.step) {
+            None => true,
+            Some(Step::Planned) if self.lane.is_spent(Utc::now()) => {
+                log::warn!(
+                    "report {event}: today's jobs are all asked for; it goes on with the first \
+                     run after midnight UTC"
+                );
+                true
+            }
+            Some(_) => false,
+        }
+    }
+}
+
+/// The windows of a stream: from its bookmark minus the lookback, or from the
+/// start date, but no further back than the API takes.
+pub fn lane(run: &Run, report: &ReportRun) -> Lane {
+    let settings = run.settings;
+    let event = report.source.event;
+    let bookmark = run.output.bookmark(report.stream.name);
+    let reached = bookmark.value().filter(|_| !report.full_table);
+    let from = match reached {
+        Some(value) => (value - settings.report_lookback).max(settings.start_date.min(value)),
+        None => settings.start_date,
+    };
+    let oldest = oldest_start(run.started_at);
+    if from < oldest {
+        log::warn!("report {event}: the API gives no rows before {oldest}; it starts there");
+    }
+    let whole = Window {
+        from: from.max(oldest),
+        to: settings
+            .end_date
+            .map_or(run.started_at, |end| end.min(run.started_at)),
+    };
+    let budget = settings.report_jobs_per_event_per_day;
+    Lane::new(
+        &bookmark,
+        reached,
+        report.source.cut,
+        whole,
+        budget,
+        run.started_at,
+    )
+}
+
+/// How long the requests of earlier runs still hold up the first one, whatever
+/// stream they were for.
+fn wait_of_earlier_runs(run: &Run) -> Duration {
+    let interval = run.settings.report_request_interval;
+    let bookmarks = STREAMS
+        .iter()
+        .map(|stream| run.output.bookmark(stream.name));
+    let Some(last) = bookmarks
+        .filter_map(|bookmark| last_requested_at(&bookmark))
+        .max()
+    else {
+        return Duration::ZERO;
+    };
+    let passed = (Utc::now() - last).max(TimeDelta::zero());
+    interval.saturating_sub(passed.to_std().unwrap_or_default())
+}
