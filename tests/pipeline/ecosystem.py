@@ -40,7 +40,9 @@ def readme_names(loaded, outputs):
         version = re.search(rf"^{target.package}==(.*)$", requirements, re.MULTILINE)[1]
         row = [cell.strip() for cell in rows.get(target.package, "|").split("|")]
         seen = every if target.package in loaded else "not all"
-        expect(row == [version, seen], f"{target.package}: {row}, and the test saw {version} {seen}")
+        expect(
+            row == [version, seen], f"{target.package}: {row}, and the test saw {version} {seen}"
+        )
 
 
 def main():

@@ -143,7 +143,10 @@ def run_twice(project):
     _, log = project.call("run", "tap-freshchat", "target-postgres")
     # Meltano took the lines for structured ones: the level has left the message.
     lines = [line for line in log.splitlines() if "] tap-freshchat " in line]
-    for pattern in [r"\[info +\] tap-freshchat stream `users`: complete", "metric_name=record_count"]:
+    for pattern in [
+        r"\[info +\] tap-freshchat stream `users`: complete",
+        "metric_name=record_count",
+    ]:
         found = any(re.search(pattern, line) for line in lines)
         expect(found, f"no {pattern} in the log:\n" + "\n".join(lines)[-2000:])
     bookmark = state(project)["users"]
