@@ -13,7 +13,7 @@ const DESCRIPTION: &str = env!("CARGO_PKG_DESCRIPTION");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What this tap can do, in Meltano's words.
-const CAPABILITIES: [&str; 7] = [
+const CAPABILITIES: [&str; 8] = [
     "catalog",
     "properties",
     "discover",
@@ -21,6 +21,7 @@ const CAPABILITIES: [&str; 7] = [
     "about",
     "test",
     "activate-version",
+    "structured-logging",
 ];
 
 /// How the description is printed.
@@ -35,20 +36,22 @@ pub enum Format {
 pub fn describe(format: Format) -> String {
     let schema = config::schema();
     match format {
-        Format::Json => {
-            let about = json!({
-                "name": NAME,
-                "description": DESCRIPTION,
-                "version": VERSION,
-                "capabilities": CAPABILITIES,
-                "streams": stream_names(),
-                "settings": schema,
-            });
-            format!("{about:#}\n")
-        }
+        Format::Json => format!("{:#}\n", about()),
         Format::Text => text(&schema),
         Format::Markdown => markdown(&schema),
     }
+}
+
+/// What `--about --format json` prints.
+pub fn about() -> Value {
+    json!({
+        "name": NAME,
+        "description": DESCRIPTION,
+        "version": VERSION,
+        "capabilities": CAPABILITIES,
+        "streams": stream_names(),
+        "settings": config::schema(),
+    })
 }
 
 fn settings(schema: &Value) -> &Map<String, Value> {

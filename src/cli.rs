@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::files::read_json;
 use crate::singer::{self, Catalog, State};
 use crate::streams::{self, STREAMS};
-use crate::{about, check, logging, select, sync};
+use crate::{about, check, logging, progress, select, sync};
 
 /// Singer tap for Freshchat: writes an account's data to stdout as Singer
 /// messages. Without another action it syncs.
@@ -50,6 +50,9 @@ struct Args {
     /// Least important log lines to show
     #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     log_level: LogLevel,
+    /// How log lines are written; by default as text, or as JSON if Meltano asks for it
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    log_format: Option<logging::Format>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -80,6 +83,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
+    progress::stop();
     let code = error.exit_code();
     if code != 0 {
         logging::critical(&error.to_string());
@@ -111,7 +115,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Args>> 
 }
 
 fn act(args: Args) -> Result<()> {
-    logging::start(args.log_level.filter());
+    logging::start(args.log_level.filter(), args.log_format);
     if args.about {
         return Ok(singer::print(&about::describe(args.format))?);
     }
@@ -138,6 +142,9 @@ fn act(args: Args) -> Result<()> {
         Some(path) => read_state(path)?,
         None => State::default(),
     };
+    if !logging::is_json() {
+        progress::start();
+    }
     sync::run(&config, selected, state)
 }
 

@@ -14,6 +14,7 @@ mod extract;
 mod files;
 mod freshchat;
 mod logging;
+mod progress;
 mod secret;
 mod select;
 mod singer;
@@ -22,9 +23,19 @@ mod sync;
 mod timestamp;
 mod watch;
 
+pub use about::about;
 pub use cli::run;
 
 /// The names of all streams, in the order in which they are synced.
 pub fn stream_names() -> Vec<&'static str> {
     streams::STREAMS.iter().map(|stream| stream.name).collect()
+}
+
+/// The names of the streams that are synced unless a catalog says otherwise.
+pub fn default_stream_names() -> Vec<&'static str> {
+    let selected = select::by_default();
+    selected
+        .iter()
+        .map(|selected| selected.stream.name)
+        .collect()
 }

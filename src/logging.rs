@@ -1,23 +1,57 @@
-//! Log lines on stderr: a level, a space, the message, always one line.
+//! Log lines on stderr, each one line: a level, a space and the message, or a
+//! JSON object with the fields of the Singer SDK's structured logs, which
+//! Meltano reads.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::OnceLock;
 
+use chrono::Utc;
+use clap::ValueEnum;
 use log::{LevelFilter, Log, Metadata, Record};
+use serde_json::{Value, json};
 
+use crate::progress;
 use crate::secret::Secret;
 
 static LOGGER: Logger = Logger;
 static TOKEN: OnceLock<Secret> = OnceLock::new();
+static FORMAT: OnceLock<Format> = OnceLock::new();
+
+/// What a Singer metric begins with, in the form of the Singer libraries.
+const METRIC: &str = "METRIC: ";
+
+/// The variable by which Meltano names a log configuration for taps built with
+/// the Singer SDK.
+const SDK_CONFIG: &str = "SINGER_SDK_LOG_CONFIG";
+
+/// The part of that configuration that asks for JSON.
+const SDK_FORMATTER: &str = "singer_sdk.logging.StructuredFormatter";
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+pub enum Format {
+    /// `INFO message`
+    Text,
+    /// One JSON object a line, as Meltano's structured logging reads it
+    Json,
+}
 
 struct Logger;
 
-/// Starts logging at the given level. Lines of other crates are not shown:
-/// they would print headers.
-pub fn start(level: LevelFilter) {
+/// Starts logging at the given level. Without a format, it is JSON if Meltano
+/// asks for that. Lines of other crates are not shown: they would print
+/// headers.
+pub fn start(level: LevelFilter, format: Option<Format>) {
+    FORMAT.get_or_init(|| format.unwrap_or_else(format_of_environment));
     if log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(level);
     }
+}
+
+/// Whether lines are for programs and not for people.
+pub fn is_json() -> bool {
+    FORMAT.get() == Some(&Format::Json)
 }
 
 /// Masks this secret in every later line.
@@ -25,19 +59,83 @@ pub fn hide(token: &Secret) {
     TOKEN.get_or_init(|| token.clone());
 }
 
+/// The text without the secret.
+pub fn redact(text: String) -> String {
+    match TOKEN.get() {
+        Some(token) => token.redact(text),
+        None => text,
+    }
+}
+
 /// Prints the line that ends a run that failed. No level switches it off.
 pub fn critical(message: &str) {
     print("CRITICAL", message);
 }
 
+/// JSON if the configuration that the environment names asks for it; a file
+/// of another form is some other program's.
+fn format_of_environment() -> Format {
+    let formatters = std::env::var_os(SDK_CONFIG)
+        .and_then(|path| std::fs::read(Path::new(&path)).ok())
+        .and_then(|text| serde_json::from_slice::<Value>(&text).ok())
+        .and_then(|config| config.get("formatters")?.as_object().cloned());
+    let is_structured = |formatter: &Value| formatter["()"] == SDK_FORMATTER;
+    match formatters {
+        Some(formatters) if formatters.values().any(is_structured) => Format::Json,
+        _ => Format::Text,
+    }
+}
+
 fn print(level: &str, message: &str) {
-    let message = message.replace(['\n', '\r'], " ");
-    let message = match TOKEN.get() {
-        Some(token) => token.redact(message),
-        None => message,
+    let message = redact(message.replace(['\n', '\r'], " "));
+    let line = if is_json() {
+        structured(level, &message).to_string()
+    } else if message.starts_with(METRIC) && progress::is_shown() {
+        // The live lines say the same.
+        return;
+    } else {
+        format!("{level} {message}")
     };
-    // A closed stderr must not end a run that still delivers records.
-    let _ = writeln!(std::io::stderr().lock(), "{level} {message}");
+    progress::above(|| {
+        // A closed stderr must not end a run that still delivers records.
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
+    });
+}
+
+/// The fields of `singer_sdk.logging.StructuredFormatter`.
+fn structured(level: &str, message: &str) -> Value {
+    let thread = std::thread::current();
+    let mut line = json!({
+        "level": level.to_lowercase(),
+        "ts": Utc::now().timestamp_micros() as f64 / 1e6,
+        "logger_name": env!("CARGO_PKG_NAME"),
+        "app_name": env!("CARGO_PKG_NAME"),
+        "pid": std::process::id(),
+        "thread_name": thread.name().unwrap_or_default(),
+        "message": message,
+    });
+    let metric = message
+        .strip_prefix(METRIC)
+        .and_then(|metric| serde_json::from_str::<Value>(metric).ok());
+    let of_metric = |metric: &Value| metric["tags"]["stream"].as_str().map(str::to_owned);
+    let stream = match &metric {
+        Some(metric) => of_metric(metric),
+        None => stream_of(message).map(str::to_owned),
+    };
+    if let Some(metric) = metric {
+        line["message"] = METRIC.trim_end_matches(": ").into();
+        line["metric_info"] = metric;
+    }
+    if let Some(stream) = stream {
+        line["stream_name"] = stream.into();
+    }
+    line
+}
+
+/// The stream that a line is about: such lines begin with "stream `name`:".
+fn stream_of(message: &str) -> Option<&str> {
+    let (name, _) = message.strip_prefix("stream `")?.split_once("`:")?;
+    Some(name)
 }
 
 impl Log for Logger {

@@ -15,6 +15,7 @@ use crate::extract::reports::{Engine, Finished, ReportRun};
 use crate::extract::{self, Run, StreamRun};
 use crate::freshchat::reports::is_unknown_event;
 use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage};
+use crate::progress;
 use crate::select::Selected;
 use crate::singer::{Output, RecordWriter, State, metrics};
 use crate::streams::{ReportSource, STREAMS, Source, Stream};
@@ -224,7 +225,7 @@ fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Res
     let whole = stream.replication_key.is_none();
     let version = (whole && run.settings.emit_activate_version_messages)
         .then(|| run.started_at.timestamp_millis());
-    Ok(StreamRun {
+    let stream_run = StreamRun {
         run,
         stream,
         api: client.api(),
@@ -232,7 +233,10 @@ fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Res
         full_table,
         partial: false,
         error: None,
-    })
+    };
+    let requests = stream_run.api.counter();
+    progress::follow(stream.name, stream_run.writer.counter(), requests);
+    Ok(stream_run)
 }
 
 fn begin_report<'a>(
@@ -241,13 +245,16 @@ fn begin_report<'a>(
     selected: Selected,
     source: &'static ReportSource,
 ) -> Result<ReportRun<'a>> {
-    Ok(ReportRun {
+    let report = ReportRun {
         stream: selected.stream,
         source,
         api: client.api(),
         full_table: selected.full_table,
         writer: begin(run, selected, None)?,
-    })
+    };
+    let requests = report.api.counter();
+    progress::follow(report.stream.name, report.writer.counter(), requests);
+    Ok(report)
 }
 
 /// Writes a stream's SCHEMA message, and makes the writer of its records.
@@ -274,6 +281,7 @@ impl Row {
         took: Duration,
         error: Option<&Error>,
     ) -> Self {
+        progress::end(stream.name);
         let status = error.map_or(Status::Complete, |error| judge(stream, error));
         metrics::record_count(stream.name, records);
         log::info!("stream `{}`: {}", stream.name, status.name());

@@ -185,6 +185,7 @@ pub fn bare_command() -> Command {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TAP_FRESHCHAT_")) {
         command.env_remove(name);
     }
+    command.env_remove("SINGER_SDK_LOG_CONFIG");
     command.stdin(Stdio::null());
     command
 }

@@ -1,6 +1,7 @@
 //! The HTTP client: the only file that sends a request, and the only one that
 //! exposes the token.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ use super::get::Get;
 use super::limits::{self, Limits};
 use super::retry::RetryPolicy;
 use crate::error::{ApiError, Error, Result};
+use crate::progress;
 use crate::secret::Secret;
 
 /// An answer with more bytes than this is no page of records.
@@ -57,7 +59,7 @@ pub struct Client {
 /// The client as one stream uses it: it counts the stream's requests.
 pub struct Api<'a> {
     client: &'a Client,
-    requests: AtomicU64,
+    requests: Arc<AtomicU64>,
 }
 
 /// What became of one try.
@@ -107,7 +109,7 @@ impl Client {
     pub fn api(&self) -> Api<'_> {
         Api {
             client: self,
-            requests: AtomicU64::new(0),
+            requests: Arc::default(),
         }
     }
 
@@ -272,6 +274,7 @@ impl Client {
             if all {
                 self.options.limits.close(wait, &error.to_string());
             } else {
+                progress::waiting(wait, &error.to_string());
                 std::thread::sleep(wait);
             }
         }
@@ -357,6 +360,11 @@ impl Api<'_> {
     /// Requests sent so far, with every retry.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The counter behind `requests`, for who watches it.
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.requests)
     }
 }
 

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use ureq::http::HeaderMap;
 
+use crate::progress;
+
 /// No wait is longer, whatever a header says: the limits are hourly.
 const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
 
@@ -101,6 +103,7 @@ impl Limits {
         state.closed_until = state.closed_until.max(Some(until));
         self.changed.notify_all();
         drop(state);
+        progress::waiting(wait, reason);
         if wait >= LOGGED_WAIT && longer {
             log::info!("waiting {:.0} s: {reason}", wait.as_secs_f64());
         }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde_json::value::RawValue;
 
@@ -29,7 +31,7 @@ pub struct RecordWriter {
     warned: HashSet<String>,
     nuls: u64,
     keyless: u64,
-    written: u64,
+    written: Arc<AtomicU64>,
 }
 
 impl RecordWriter {
@@ -47,7 +49,7 @@ impl RecordWriter {
             warned: HashSet::new(),
             nuls: 0,
             keyless: 0,
-            written: 0,
+            written: Arc::default(),
         };
         writer.set_version(version);
         writer
@@ -92,7 +94,12 @@ impl RecordWriter {
 
     /// Number of records written.
     pub fn written(&self) -> u64 {
-        self.written
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// The counter behind `written`, for who watches it.
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.written)
     }
 
     /// Appends one RECORD line. `record` is a JSON object as the API sent it,
@@ -205,7 +212,7 @@ impl RecordWriter {
         }
         self.write_extra(&unknown, first, out);
         out.extend_from_slice(self.tail.as_bytes());
-        self.written += 1;
+        self.written.fetch_add(1, Ordering::Relaxed);
     }
 
     fn write_extra(&mut self, unknown: &[(Cow<str>, Given)], first: bool, out: &mut Vec<u8>) {

@@ -163,6 +163,7 @@ impl<'a> Engine<'a> {
         loop {
             let mut state = self.lock();
             let action = self.next_action(&mut state);
+            super::lines::show(self.reports.iter().map(|it| it.stream.name), &state);
             match action {
                 Action::Finished => {
                     // Wakes the writers, which see that all has ended.

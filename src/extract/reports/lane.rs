@@ -122,6 +122,11 @@ impl Lane {
         self.slots.front_mut()
     }
 
+    /// All windows, in the order of time.
+    pub fn slots(&self) -> impl Iterator<Item = &Slot> {
+        self.slots.iter()
+    }
+
     /// Whether a window is still to be asked for.
     pub fn has_planned(&self) -> bool {
         self.slots

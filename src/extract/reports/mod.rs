@@ -9,6 +9,7 @@ mod columns;
 mod download;
 mod engine;
 mod lane;
+mod lines;
 mod plan;
 mod repeats;
 mod rows;

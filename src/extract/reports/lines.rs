@@ -1,0 +1,55 @@
+//! What a person sees of a report stream while it is extracted: a line for
+//! each job.
+
+use std::time::Instant;
+
+use super::lane::{Slot, Step};
+use super::schedule::Schedule;
+use crate::extract::window::Window;
+use crate::progress::{self, time_of};
+
+/// Shows the jobs of each stream on a terminal; `streams` are those of the
+/// tracks, in their order.
+pub fn show(streams: impl Iterator<Item = &'static str>, schedule: &Schedule) {
+    for (stream, track) in streams.zip(&schedule.tracks) {
+        match track.ended {
+            Some(_) => progress::end(stream),
+            None => progress::jobs(stream, || of(track.lane.slots(), schedule.next_request)),
+        }
+    }
+}
+
+/// The lines of a stream's windows. No report is asked for before
+/// `next_request`.
+fn of<'a>(slots: impl Iterator<Item = &'a Slot>, next_request: Instant) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut planned: usize = 0;
+    for (at, slot) in slots.enumerate() {
+        let step = match &slot.step {
+            Step::Planned => {
+                planned += 1;
+                continue;
+            }
+            Step::Requested { look_at, .. } if at == 0 => {
+                format!("being made, next look at {}", time_of(*look_at))
+            }
+            // Rows leave in the order of time: nobody looks before its turn.
+            Step::Requested { .. } => "asked for, its turn comes after the ones before".to_owned(),
+            Step::Ready { .. } => "ready".to_owned(),
+            Step::Writing { .. } => "being read".to_owned(),
+        };
+        lines.push(format!("job {}: {step}", text(slot.window)));
+    }
+    if planned > 0 {
+        lines.push(format!(
+            "{planned} more to ask for, the next at {}",
+            time_of(next_request)
+        ));
+    }
+    lines
+}
+
+fn text(window: Window) -> String {
+    let day = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d %H:%M").to_string();
+    format!("{} to {}", day(window.from), day(window.to))
+}
