@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::extract::conversations::Discovery;
 use crate::extract::metrics::{self, Aggregator, GroupBy, Interval, Metric};
 use crate::freshchat::Address;
 use crate::secret::Secret;
@@ -24,9 +25,6 @@ const ENVIRONMENT: &str = "ENV";
 
 /// What a setting's environment variable begins with.
 const PREFIX: &str = "TAP_FRESHCHAT_";
-
-/// The way to conversations that walks all users.
-const USERS: &str = "users";
 
 /// The `User-Agent` header unless the setting says otherwise.
 const USER_AGENT: &str = concat!("tap-freshchat/", env!("CARGO_PKG_VERSION"));
@@ -73,7 +71,7 @@ pub struct Settings {
     pub report_poll_interval: Duration,
     #[serde(rename = "report_timeout_minutes", deserialize_with = "minutes")]
     pub report_timeout: Duration,
-    conversation_discovery: String,
+    pub conversation_discovery: Discovery,
     pub report_jobs_per_event_per_day: u32,
     pub report_max_unpacked_bytes: u64,
     #[serde(default = "metrics::all", deserialize_with = "metric_names")]
@@ -207,14 +205,6 @@ impl Merged {
         })?;
         let address = self.address(&settings)?;
         self.check_headers(&settings)?;
-        if settings.conversation_discovery != USERS {
-            let name = "conversation_discovery";
-            let problem = format!(
-                "is `{}`, which this version doesn't do yet: use `{USERS}`",
-                settings.conversation_discovery
-            );
-            return Err(setting(&self.origin(name), name, problem));
-        }
         if settings
             .end_date
             .is_some_and(|end| end < settings.start_date)

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything that can end a stream or the run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Error {
     /// The command line is wrong.
     Usage(String),
@@ -14,7 +15,7 @@ pub enum Error {
     File {
         what: &'static str,
         path: PathBuf,
-        source: io::Error,
+        source: Arc<io::Error>,
     },
     /// A file is no JSON, or not of the shape that it should have.
     Shape {
@@ -52,8 +53,10 @@ pub enum Error {
         event: &'static str,
         problem: String,
     },
+    /// A raw report can't be had that names the conversations to read.
+    Discovery(Box<Error>),
     /// Writing to stdout failed.
-    Output(io::Error),
+    Output(Arc<io::Error>),
     /// The reader of stdout went away.
     StdoutClosed,
     /// The consumer of a producer thread ended first; its error is the one to show.
@@ -106,6 +109,7 @@ impl Error {
             | Error::Unexpected { .. }
             | Error::Transport { .. }
             | Error::Report { .. }
+            | Error::Discovery(_)
             | Error::Output(_)
             | Error::Stopped
             | Error::StreamsFailed { .. }
@@ -137,7 +141,7 @@ impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Error::StdoutClosed,
-            _ => Error::Output(error),
+            _ => Error::Output(Arc::new(error)),
         }
     }
 }
@@ -199,6 +203,11 @@ impl fmt::Display for Error {
             Error::Unexpected { request, problem } => write!(f, "{request}: {problem}"),
             Error::Transport { request, problem } => write!(f, "{request}: {problem}"),
             Error::Report { event, problem } => write!(f, "report {event}: {problem}"),
+            Error::Discovery(error) => write!(
+                f,
+                "the reports that name the conversations can't all be read: {error}; \
+                 `conversation_discovery` `users` goes without them"
+            ),
             Error::Output(source) => write!(f, "stdout: {source}"),
             Error::StdoutClosed => f.write_str("stdout was closed"),
             Error::Stopped => f.write_str("stopped"),

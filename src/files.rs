@@ -1,6 +1,7 @@
 //! Reading the JSON files that the command line names.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
@@ -16,7 +17,7 @@ pub fn read_json<T: DeserializeOwned>(what: &'static str, path: &Path) -> Result
     let bytes = std::fs::read(path).map_err(|source| Error::File {
         what,
         path: path.to_owned(),
-        source,
+        source: Arc::new(source),
     })?;
     let shape = |field: String, problem: String| Error::Shape {
         what,

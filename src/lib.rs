@@ -14,6 +14,7 @@ mod extract;
 mod files;
 mod freshchat;
 mod logging;
+mod outcome;
 mod progress;
 mod secret;
 mod select;

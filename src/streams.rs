@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::extract::reports::{Aliases, Cut};
 use crate::freshchat::Shape;
-use crate::singer::Entry;
+use crate::singer::{Entry, Fields};
 
 /// One row of the table.
 pub struct Stream {
@@ -70,6 +70,9 @@ pub struct ReportSource {
     pub cut: Cut,
     /// Columns that the API misspells: `(misspelt, property)`.
     pub aliases: Aliases,
+    /// Whether it is one of those that together name each conversation that
+    /// changed.
+    pub names_conversations: bool,
 }
 
 impl ListSource {
@@ -97,6 +100,19 @@ impl ListSource {
         self.parents = true;
         self
     }
+}
+
+/// Whether the report of an event has a row for what changes a conversation:
+/// that it begins, a message, that it is resolved, and who is to answer.
+const fn names_conversations(event: &str) -> bool {
+    matches!(
+        event.as_bytes(),
+        b"Conversation-Created"
+            | b"Message-Sent"
+            | b"Conversation-Resolved"
+            | b"Conversation-Agent-Assigned"
+            | b"Conversation-Group-Assigned"
+    )
 }
 
 /// A row whose schema stands in `schemas/<name>.json`.
@@ -136,6 +152,7 @@ macro_rules! report {
                 event: $event,
                 cut: $cut,
                 aliases: $aliases,
+                names_conversations: names_conversations($event),
             })
         )
     };
@@ -223,6 +240,11 @@ impl Stream {
     /// The stream's JSON Schema.
     pub fn schema(&self) -> Map<String, Value> {
         serde_json::from_str(self.schema).expect("the schema is part of the program")
+    }
+
+    /// All properties of its records.
+    pub fn fields(&self) -> Fields {
+        Fields::compile(&Value::Object(self.schema()), &[], &|_| true)
     }
 
     /// Whether the stream is synced unless a catalog says otherwise. Reports

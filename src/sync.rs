@@ -5,39 +5,22 @@ use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{SubsecRound, Utc};
 
 use crate::config::{Config, Settings};
 use crate::error::{Error, Result};
+use crate::extract::conversations::{self, Plan};
 use crate::extract::reports::{Engine, Finished, ReportRun};
 use crate::extract::{self, Run, StreamRun};
-use crate::freshchat::reports::is_unknown_event;
 use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage};
+use crate::outcome::{Row, conclude, print_table};
 use crate::progress;
 use crate::select::Selected;
 use crate::singer::{Output, RecordWriter, State, metrics};
-use crate::streams::{ReportSource, STREAMS, Source, Stream};
+use crate::streams::{STREAMS, Source};
 use crate::watch;
-
-/// What became of a stream.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Status {
-    Complete,
-    /// The token may not read it, or the account doesn't have it.
-    Unavailable,
-    Failed,
-}
-
-/// A row of the closing table.
-struct Row {
-    stream: &'static Stream,
-    records: u64,
-    requests: u64,
-    took: Duration,
-    status: Status,
-}
 
 /// Syncs the streams: the raw reports, which are waiting most of the time,
 /// beside all others.
@@ -59,19 +42,27 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
     if selected.is_empty() {
         log::warn!("no stream is selected");
     }
-    let mut reports = Vec::new();
-    let mut others = Vec::new();
-    for selected in selected {
-        match &selected.stream.source {
-            Source::Report(source) => reports.push(begin_report(&run, &client, selected, source)?),
-            _ => others.push(selected),
-        }
+    let (reports, mut others): (Vec<_>, Vec<_>) = selected
+        .into_iter()
+        .partition(|it| matches!(it.stream.source, Source::Report(_)));
+    let plan = plan(&run, &others);
+    let conversations = plan.reports();
+    let reports = begin_reports(&run, &client, reports, conversations.is_some())?;
+    let engine = Engine::new(&run, &storage, reports, conversations);
+    if conversations.is_some() {
+        // What doesn't wait for reports goes first.
+        others.sort_by_key(is_walked);
     }
-    let engine = Engine::new(&run, &storage, reports);
+    let entities = Entities {
+        run: &run,
+        client: &client,
+        plan,
+        engine: &engine,
+    };
     let mut rows = Vec::new();
     let ended = thread::scope(|scope| {
         let extracting = scope.spawn(|| engine.run());
-        let ended = run_others(&run, &client, others, &mut rows);
+        let ended = entities.sync(others, &mut rows);
         if !matches!(ended, Ok(None)) {
             engine.stop();
         }
@@ -94,21 +85,59 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
     }
 }
 
-/// Syncs the streams that aren't reports, one group after the other. The
-/// result is what ended the run early, if anything did.
-fn run_others(
-    run: &Run,
-    client: &Client,
-    others: Vec<Selected>,
-    rows: &mut Vec<Row>,
-) -> Result<Option<Error>> {
-    for group in groups(others) {
-        let ended = run_group(run, client, group, rows)?;
-        if ended.is_some() {
-            return Ok(ended);
+/// The streams that aren't reports.
+struct Entities<'a> {
+    run: &'a Run<'a>,
+    client: &'a Client,
+    plan: Plan,
+    engine: &'a Engine<'a>,
+}
+
+impl Entities<'_> {
+    /// Syncs them, one group after the other. The result is what ended the run
+    /// early, if anything did.
+    fn sync(&self, selected: Vec<Selected>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
+        for group in groups(selected) {
+            let ended = self.sync_group(group, rows)?;
+            if ended.is_some() {
+                return Ok(ended);
+            }
         }
+        Ok(None)
     }
-    Ok(None)
+
+    /// Syncs the streams of a group, and adds a row for each. An error is in
+    /// the result where the run can't go on: within it where the closing table
+    /// can still be shown.
+    fn sync_group(&self, group: Vec<Selected>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
+        let started = Instant::now();
+        let walked = group.iter().all(is_walked);
+        let begin = |selected| begin_stream(self.run, self.client, selected);
+        let mut group = group.into_iter().map(begin).collect::<Result<Vec<_>>>()?;
+        let result = match walked {
+            true => conversations::extract(&mut group, &self.plan, self.engine),
+            false => group.iter_mut().try_for_each(extract::extract),
+        };
+        if matches!(result, Err(Error::Output(_) | Error::StdoutClosed)) {
+            return result.map(|()| None);
+        }
+        for stream_run in &group {
+            let error = stream_run.error.as_ref().or(result.as_ref().err());
+            let (writer, stream) = (&stream_run.writer, stream_run.stream);
+            let complete = error.is_none() && !stream_run.partial;
+            if let (true, Some(version)) = (complete, writer.version()) {
+                self.run.output.activate_version(stream.name, version)?;
+            }
+            rows.push(Row::new(
+                stream,
+                writer.written(),
+                stream_run.api.requests(),
+                started.elapsed(),
+                error,
+            ));
+        }
+        Ok(result.err().filter(Error::ends_run))
+    }
 }
 
 /// Adds a row for each report. The result is what ended the run, if anything
@@ -119,6 +148,13 @@ fn add_reports(finished: Vec<Finished>, rows: &mut Vec<Row>) -> Result<Option<Er
         let error = report.result.err();
         if let Some(error @ (Error::Output(_) | Error::StdoutClosed)) = error {
             return Err(error);
+        }
+        if !report.selected {
+            progress::end(report.stream.name);
+            let (event, requests) = (report.stream.name, report.requests);
+            log::info!("{event}: read for the conversations that it names, {requests} requests");
+            ended = ended.or(error.filter(Error::ends_run));
+            continue;
         }
         rows.push(Row::new(
             report.stream,
@@ -169,9 +205,20 @@ pub fn client(config: &Config) -> Client {
     Client::new(options, observe)
 }
 
+/// The plan for those that are streams of the walk.
+fn plan(run: &Run, selected: &[Selected]) -> Plan {
+    let walked = selected.iter().filter(|selected| is_walked(selected));
+    let streams: Vec<_> = walked.map(|it| (it.stream, it.full_table)).collect();
+    Plan::new(run, &streams)
+}
+
+/// Whether it is read in the walk over all conversations.
+fn is_walked(selected: &Selected) -> bool {
+    matches!(selected.stream.source, Source::Walk(_))
+}
+
 /// The streams, those that are read together in one group.
 fn groups(selected: Vec<Selected>) -> Vec<Vec<Selected>> {
-    let is_walked = |selected: &Selected| matches!(selected.stream.source, Source::Walk(_));
     let mut groups: Vec<Vec<Selected>> = Vec::new();
     for stream in selected {
         match groups.last_mut() {
@@ -180,41 +227,6 @@ fn groups(selected: Vec<Selected>) -> Vec<Vec<Selected>> {
         }
     }
     groups
-}
-
-/// Syncs the streams of a group, and adds a row for each. An error is in the
-/// result where the run can't go on: within it where the closing table can
-/// still be shown.
-fn run_group(
-    run: &Run,
-    client: &Client,
-    group: Vec<Selected>,
-    rows: &mut Vec<Row>,
-) -> Result<Option<Error>> {
-    let started = Instant::now();
-    let begin = |selected| begin_stream(run, client, selected);
-    let mut group = group.into_iter().map(begin).collect::<Result<Vec<_>>>()?;
-    let result = extract::extract(&mut group);
-    if matches!(result, Err(Error::Output(_) | Error::StdoutClosed)) {
-        return result.map(|()| None);
-    }
-    for stream_run in &group {
-        let error = stream_run.error.as_ref().or(result.as_ref().err());
-        let (writer, stream) = (&stream_run.writer, stream_run.stream);
-        let complete = error.is_none() && !stream_run.partial;
-        if let (true, Some(version)) = (complete, writer.version()) {
-            run.output.activate_version(stream.name, version)?;
-        }
-        let requests = stream_run.api.requests();
-        rows.push(Row::new(
-            stream,
-            writer.written(),
-            requests,
-            started.elapsed(),
-            error,
-        ));
-    }
-    Ok(result.err().filter(Error::ends_run))
 }
 
 fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Result<StreamRun<'a>> {
@@ -239,22 +251,48 @@ fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Res
     Ok(stream_run)
 }
 
-fn begin_report<'a>(
+/// Begins the selected reports, and where `for_conversations` the others that
+/// name conversations, which come first: more waits for them.
+fn begin_reports<'a>(
     run: &Run,
     client: &'a Client,
-    selected: Selected,
-    source: &'static ReportSource,
-) -> Result<ReportRun<'a>> {
-    let report = ReportRun {
-        stream: selected.stream,
-        source,
-        api: client.api(),
-        full_table: selected.full_table,
-        writer: begin(run, selected, None)?,
-    };
-    let requests = report.api.counter();
-    progress::follow(report.stream.name, report.writer.counter(), requests);
-    Ok(report)
+    selected: Vec<Selected>,
+    for_conversations: bool,
+) -> Result<Vec<ReportRun<'a>>> {
+    let mut selected: HashMap<&str, Selected> = selected
+        .into_iter()
+        .map(|selected| (selected.stream.name, selected))
+        .collect();
+    let mut reports = Vec::new();
+    for stream in &STREAMS {
+        let Source::Report(source) = &stream.source else {
+            continue;
+        };
+        let selected = selected.remove(stream.name);
+        let (full_table, is_selected) = match &selected {
+            Some(selected) => (selected.full_table, true),
+            None if for_conversations && source.names_conversations => (false, false),
+            None => continue,
+        };
+        let writer = match selected {
+            Some(selected) => begin(run, selected, None)?,
+            None => RecordWriter::new(stream.name, stream.fields(), &[], None),
+        };
+        let api = client.api();
+        progress::follow(stream.name, writer.counter(), api.counter());
+        reports.push(ReportRun {
+            stream,
+            source,
+            api,
+            writer,
+            selected: is_selected,
+            full_table,
+        });
+    }
+    if for_conversations {
+        reports.sort_by_key(|report| !report.source.names_conversations);
+    }
+    Ok(reports)
 }
 
 /// Writes a stream's SCHEMA message, and makes the writer of its records.
@@ -270,95 +308,4 @@ fn begin(run: &Run, selected: Selected, version: Option<i64>) -> Result<RecordWr
         &selected.keys,
         version,
     ))
-}
-
-impl Row {
-    /// Says what became of a stream.
-    fn new(
-        stream: &'static Stream,
-        records: u64,
-        requests: u64,
-        took: Duration,
-        error: Option<&Error>,
-    ) -> Self {
-        progress::end(stream.name);
-        let status = error.map_or(Status::Complete, |error| judge(stream, error));
-        metrics::record_count(stream.name, records);
-        log::info!("stream `{}`: {}", stream.name, status.name());
-        Self {
-            stream,
-            records,
-            requests,
-            took,
-            status,
-        }
-    }
-}
-
-/// The status that a stream's error means.
-fn judge(stream: &Stream, error: &Error) -> Status {
-    let optional = matches!(&stream.source, Source::List(source) if source.optional);
-    let name = stream.name;
-    match error.status() {
-        Some(403) => log::warn!("stream `{name}`: this token may not read it: {error}"),
-        Some(404) if optional => {
-            log::warn!("stream `{name}`: this account doesn't have it: {error}");
-        }
-        _ if is_unknown_event(error) => {
-            log::warn!("stream `{name}`: this account doesn't have it: {error}");
-        }
-        _ => {
-            log::error!("stream `{name}`: {error}");
-            return Status::Failed;
-        }
-    }
-    Status::Unavailable
-}
-
-/// The run's result.
-fn conclude(rows: &[Row]) -> Result<()> {
-    let with = |status: Status| rows.iter().filter(move |row| row.status == status);
-    let failed: Vec<String> = with(Status::Failed)
-        .map(|row| row.stream.name.to_owned())
-        .collect();
-    let selected = rows.len();
-    if !failed.is_empty() {
-        return Err(Error::StreamsFailed { failed, selected });
-    }
-    if selected > 0 && with(Status::Unavailable).count() == selected {
-        return Err(Error::NothingReadable { selected });
-    }
-    Ok(())
-}
-
-fn print_table(rows: &[Row]) {
-    let width = rows.iter().map(|row| row.stream.name.len()).max();
-    let width = width.unwrap_or_default().max("stream".len());
-    log::info!(
-        "{:width$}  {:>10}  {:>8}  {:>8}  status",
-        "stream",
-        "records",
-        "requests",
-        "seconds"
-    );
-    for row in rows {
-        log::info!(
-            "{:width$}  {:>10}  {:>8}  {:>8.1}  {}",
-            row.stream.name,
-            row.records,
-            row.requests,
-            row.took.as_secs_f64(),
-            row.status.name()
-        );
-    }
-}
-
-impl Status {
-    fn name(self) -> &'static str {
-        match self {
-            Status::Complete => "complete",
-            Status::Unavailable => "unavailable",
-            Status::Failed => "failed",
-        }
-    }
 }

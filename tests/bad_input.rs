@@ -28,7 +28,6 @@ fn a_wrong_setting_is_named_with_its_file() {
         ("concurrency", json!(0), "1"),
         ("request_timeout_seconds", json!(0), "0"),
         ("conversation_discovery", json!("guess"), "users"),
-        ("conversation_discovery", json!("reports"), "use `users`"),
         ("api_url", json!("http://example.com/v2"), "loopback"),
         ("api_url", json!("not an address"), "address"),
         ("api_token", json!(5), "string"),

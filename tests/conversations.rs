@@ -215,7 +215,11 @@ fn the_next_run_reads_what_changed() {
                 "the start of the run"
             );
         }
-        assert!(first.state()["bookmarks"]["user_conversations"].is_null());
+        let lists = &first.state()["bookmarks"]["user_conversations"];
+        assert_eq!(
+            *lists,
+            json!({"walk_complete_to": first.bookmark("messages")})
+        );
         let old = sandbox.truth("conversations")[3]["conversation_id"].clone();
         let old = old.as_str().unwrap();
         sandbox.add_message(old);
@@ -372,6 +376,8 @@ fn the_cost_is_said_before_the_walk() {
             "INFO walk: 1000 users take 1020 calls, and 2 for each conversation that they have",
             "INFO walk: at 990 calls an hour, which this account's limit leaves, the users alone \
              take 1.0 h",
+            "INFO walk: with `conversation_discovery` `reports`, only conversations that changed \
+             are read, however many users there are",
         ]
     );
     sandbox.with_options(|options| options.hourly_limit = Some(1_000_000));

@@ -2,6 +2,7 @@
 //! and looks at all of its output, and at the requests that the account saw.
 
 mod bad_input;
+mod changed;
 mod conversations;
 mod discovery;
 mod entities;

@@ -2,7 +2,8 @@
 //! and checkpoints of one stream, or of the streams that are read together.
 
 mod business_hours;
-mod conversations;
+pub mod conversations;
+mod ids;
 mod list;
 pub mod metrics;
 mod overlap;
@@ -37,6 +38,36 @@ pub struct Run<'a> {
     pub parents: Mutex<HashMap<&'static str, Vec<String>>>,
 }
 
+impl Run<'_> {
+    /// The time to read of a stream that is complete up to `reached`: from
+    /// there minus the lookback, or from the start date, to the end date or
+    /// the run's start.
+    fn window(&self, stream: &str, reached: Option<DateTime<Utc>>, lookback: Duration) -> Window {
+        let settings = self.settings;
+        let from = match reached {
+            None => settings.start_date,
+            Some(reached) => {
+                let from = reached - lookback;
+                // The lookback doesn't reach behind the start date, but a start
+                // date after the bookmark leaves no gap.
+                from.max(settings.start_date.min(reached))
+            }
+        };
+        let now = self.started_at;
+        if from > now {
+            log::warn!(
+                "stream `{stream}`: its bookmark or start lies in the future, at {}; \
+                 nothing is read before",
+                timestamp::format(from)
+            );
+        }
+        Window {
+            from,
+            to: settings.end_date.map_or(now, |end| end.min(now)),
+        }
+    }
+}
+
 /// One stream of a run.
 pub struct StreamRun<'a> {
     pub run: &'a Run<'a>,
@@ -59,22 +90,18 @@ enum Step {
     Done(DateTime<Utc>),
 }
 
-/// Reads a stream, or those that are read together, to the end.
+/// Reads a stream to the end.
 ///
 /// # Errors
-/// What ended all of them early; the records and bookmarks that were written
-/// stay true. What ended one alone is left with it.
-pub fn extract(group: &mut [StreamRun]) -> Result<()> {
-    let Some(stream_run) = group.first_mut() else {
-        return Ok(());
-    };
+/// What ended it early; the records and bookmarks that were written stay true.
+pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     match &stream_run.stream.source {
-        Source::Walk(_) => conversations::extract(group),
         Source::List(source) => list::extract(stream_run, source),
         Source::Users => users::extract(stream_run),
         Source::BusinessHours => business_hours::extract(stream_run),
         Source::MetricsHistorical => metrics::historical::extract(stream_run),
         Source::MetricsInstant => metrics::instant::extract(stream_run),
+        Source::Walk(_) => unreachable!("the streams of the walk are read together"),
         Source::Report(_) => unreachable!("the engine extracts the reports"),
     }
 }
@@ -112,31 +139,10 @@ impl StreamRun<'_> {
         self.window_back(self.run.settings.lookback)
     }
 
-    /// The time to read: from the bookmark minus the lookback, or from the
-    /// start date, to the end date or the run's start.
+    /// The time to read, with another lookback.
     fn window_back(&self, lookback: Duration) -> Window {
-        let settings = self.run.settings;
-        let from = match self.bookmark() {
-            None => settings.start_date,
-            Some(bookmark) => {
-                let from = bookmark - lookback;
-                // The lookback doesn't reach behind the start date, but a start
-                // date after the bookmark leaves no gap.
-                from.max(settings.start_date.min(bookmark))
-            }
-        };
-        let now = self.run.started_at;
-        if from > now {
-            log::warn!(
-                "stream `{}`: its bookmark or start lies in the future, at {}; nothing is read before",
-                self.stream.name,
-                timestamp::format(from)
-            );
-        }
-        Window {
-            from,
-            to: settings.end_date.map_or(now, |end| end.min(now)),
-        }
+        let name = self.stream.name;
+        self.run.window(name, self.bookmark(), lookback)
     }
 }
 

@@ -18,6 +18,11 @@ impl Window {
         self.from >= self.to
     }
 
+    /// Whether there is a time in both.
+    pub fn overlaps(&self, other: Window) -> bool {
+        self.from.max(other.from) < self.to.min(other.to)
+    }
+
     /// Two windows that make up this one, neither of them empty; none where
     /// the API's times are too coarse to tell the halves apart.
     pub fn halves(&self) -> Option<(Window, Window)> {

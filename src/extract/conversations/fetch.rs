@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::error::{Error, Result};
 use crate::extract::list::past_the_end;
 use crate::extract::pool::{HandOver, pipe};
-use crate::extract::seen::Seen;
 use crate::freshchat::{Api, Get, Link, Page, Shape};
 use crate::streams::WalkStream;
 
@@ -68,9 +67,9 @@ impl<'a> Endpoint<'a> {
 }
 
 impl Fetch<'_> {
-    /// Reads each conversation whose id `find` hands over, once, with up to
-    /// `workers` requests under way, and calls `consume` with what it read, in
-    /// the order of the ids.
+    /// Reads each conversation whose id `find` hands over, with up to `workers`
+    /// requests under way, and calls `consume` with what it read, in the order
+    /// of the ids. `find` hands over no id twice.
     ///
     /// # Errors
     /// Those of `consume` and `find`; an answer that is an error is a part.
@@ -79,15 +78,9 @@ impl Fetch<'_> {
         find: impl FnOnce(&mut HandOver<Item<T>>) -> Result<()> + Send,
         consume: impl FnMut(Part<T>) -> Result<()>,
     ) -> Result<()> {
-        let mut seen = Seen::default();
         pipe(
             self.workers,
-            |hand_over| {
-                find(&mut |item| match &item {
-                    Item::Conversation(id) if !seen.insert(id) => Ok(()),
-                    _ => hand_over(item),
-                })
-            },
+            find,
             |item, hand_over| match item {
                 Item::Conversation(id) => self.read(id, hand_over),
                 Item::Other(other) => hand_over(Part::Other(other)),

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::plan::{self, Discovery, Plan};
 use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::extract::Sink;
@@ -23,11 +24,16 @@ pub struct Lane<'a> {
     sink: Sink<'a>,
     /// The time of the records to write, as far as it is known.
     window: Window,
+    by: Discovery,
     /// Whether the window ends before the walk, so that later records stay out.
     bounded: bool,
     pub tally: Tally,
     /// What ended the stream.
     pub error: Option<Error>,
+    /// Conversations that name no user, where a user is what is read of them.
+    userless: u64,
+    /// The last such one.
+    nameless: Option<String>,
     /// The conversation whose messages come, and which have come.
     conversation: String,
     messages: Seen,
@@ -50,6 +56,10 @@ struct Known<'a> {
     #[serde(borrow)]
     conversation_id: Option<&'a RawValue>,
     #[serde(borrow)]
+    user_id: Option<&'a RawValue>,
+    #[serde(borrow)]
+    users: Option<&'a RawValue>,
+    #[serde(borrow)]
     created_time: Option<&'a RawValue>,
     #[serde(borrow)]
     updated_time: Option<&'a RawValue>,
@@ -60,21 +70,41 @@ impl<'a> Known<'a> {
     fn of(record: &'a str) -> Self {
         serde_json::from_str(record).unwrap_or_default()
     }
+
+    /// The ids of the users that it names, as JSON, each once.
+    fn users(&self) -> Vec<String> {
+        #[derive(Deserialize)]
+        struct User<'a> {
+            #[serde(borrow)]
+            id: Option<&'a RawValue>,
+        }
+        let listed = self.users.map(RawValue::get).unwrap_or("[]");
+        let listed: Vec<Option<User>> = serde_json::from_str(listed).unwrap_or_default();
+        let listed = listed.into_iter().filter_map(|user| user?.id);
+        let mut ids: Vec<String> = Vec::new();
+        for id in self.user_id.into_iter().chain(listed).map(RawValue::get) {
+            if !matches!(id, "null" | "\"\"") && !ids.iter().any(|own| own == id) {
+                ids.push(id.to_owned());
+            }
+        }
+        ids
+    }
 }
 
 impl<'a> Lane<'a> {
-    /// A stream whose records from `window` are wanted, in a walk.
-    pub fn new(part: WalkStream, sink: Sink<'a>, window: Window, walk: &Progress) -> Self {
+    /// A stream whose records from `window` are wanted.
+    pub fn new(part: WalkStream, sink: Sink<'a>, window: Window, plan: &Plan) -> Self {
+        let Progress { started_at, to, .. } = plan.progress;
         Self {
             part,
             sink,
-            window: Window {
-                to: walk.to,
-                ..window
-            },
-            bounded: walk.to < walk.started_at,
+            window: Window { to, ..window },
+            by: plan.by,
+            bounded: to < started_at,
             tally: Tally::default(),
             error: None,
+            userless: 0,
+            nameless: None,
             conversation: String::new(),
             messages: Seen::default(),
         }
@@ -82,6 +112,13 @@ impl<'a> Lane<'a> {
 
     pub fn name(&self) -> &'static str {
         self.sink.stream.name
+    }
+
+    /// Whether its records are made from what answers for this part: where no
+    /// lists are read, who has a conversation stands in the conversation.
+    pub fn reads(&self, part: WalkStream) -> bool {
+        let names_users = part == WalkStream::Conversations && self.by == Discovery::Reports;
+        part == self.part || names_users && self.part == WalkStream::Lists
     }
 
     /// From where on records are wanted, as a request carries it.
@@ -101,14 +138,23 @@ impl<'a> Lane<'a> {
         self.sink.end()
     }
 
-    /// Writes a conversation, unless it is known not to have changed.
+    /// Writes what the stream has of a conversation.
     pub fn conversation(&mut self, id: &str, page: &Page) -> Result<()> {
         self.tally.answered += 1;
         let id = Value::from(id).to_string();
         self.sink.begin(page.read_at);
         for record in page.records() {
             let known = Known::of(record);
-            if self.takes(known.updated_time, true) {
+            if self.part == WalkStream::Lists {
+                let users = known.users();
+                self.userless += u64::from(users.is_empty());
+                self.listed(&id, &users)?;
+                self.nameless = users.is_empty().then(|| id.clone());
+                continue;
+            }
+            // What the reports name has changed, whatever its time says.
+            let from = self.by == Discovery::Users;
+            if self.takes(known.updated_time, from) {
                 self.sink.record(
                     record,
                     with_conversation(&known, &[("conversation_id", &id)]),
@@ -116,6 +162,35 @@ impl<'a> Lane<'a> {
             }
         }
         self.sink.end()
+    }
+
+    /// Writes whose conversation it is, where the conversation before these
+    /// messages of it didn't say so.
+    pub fn user_of(&mut self, conversation: &str, page: &Page) -> Result<()> {
+        let id = Value::from(conversation).to_string();
+        if self.nameless.as_ref() != Some(&id) {
+            return Ok(());
+        }
+        let mut users = page.records().map(|record| Known::of(record).users());
+        if let Some(users) = users.find(|users| !users.is_empty()) {
+            (self.nameless, self.userless) = (None, self.userless - 1);
+            self.sink.begin(page.read_at);
+            self.listed(&id, &users)?;
+            return self.sink.end();
+        }
+        Ok(())
+    }
+
+    /// Takes a conversation of these users; all ids are JSON.
+    fn listed(&mut self, conversation: &str, users: &[String]) -> Result<()> {
+        let listed = format!("{{\"id\":{conversation}}}");
+        users.iter().try_for_each(|user| {
+            let added = [
+                ("user_id", user.as_str()),
+                ("conversation_id", conversation),
+            ];
+            self.sink.record(&listed, &added)
+        })
     }
 
     /// Writes messages of a conversation, each once.
@@ -171,16 +246,16 @@ impl<'a> Lane<'a> {
             walk.write(&mut bookmark, self.window.from);
             return Some(bookmark);
         }
-        Progress::clear(&mut bookmark);
-        if let Some(key) = self.sink.stream.replication_key {
-            bookmark.advance(key, walk.to);
-        }
+        plan::complete(&mut bookmark, self.sink.stream, walk.to);
         Some(bookmark)
     }
 
     /// What ended the stream, if it isn't complete; says what was skipped.
     pub fn close(self) -> Option<Error> {
         let of = format!("stream `{}`: of the conversations", self.name());
+        if self.userless > 0 {
+            log::warn!("{of}, {} name no user", self.userless);
+        }
         self.error.or(self.tally.close(&of).err())
     }
 }

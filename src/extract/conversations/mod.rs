@@ -1,78 +1,69 @@
 //! Conversations, their messages, and who has them, in one walk.
 //!
 //! The API has no list of conversations. [`walk`] finds them through the
-//! users, and [`fetch`] reads each once, whoever found it; [`lane`] writes one
-//! stream's records, and [`progress`] keeps the walk's place in the bookmarks.
+//! users, [`changed`] through the raw reports, as the [`plan`] has it; [`fetch`]
+//! reads each once, whoever found it; [`lane`] writes one stream's records, and
+//! [`progress`] keeps the walk's place in the bookmarks.
 
+mod changed;
 mod fetch;
 mod lane;
+mod plan;
 mod progress;
 mod walk;
 
 use std::mem;
 
+use super::reports::{self, Engine};
 use super::users::{UserTime, Users};
 use super::{Run, StreamRun};
 use crate::error::{Error, Result};
 use crate::freshchat::Api;
 use crate::streams::{Source, WalkStream};
-use crate::timestamp;
+use changed::Changed;
 use fetch::{Endpoint, Fetch, Part};
 use lane::{Lane, Tally};
+pub use plan::{Discovery, Plan};
 use progress::{Position, Progress};
 use walk::{Found, Walk};
 
-/// Reads the streams of a group, all of which are streams of the walk.
+/// Reads the streams of a group, all of which are streams of the walk, as
+/// planned. The engine extracts the reports that the plan wants.
 ///
 /// # Errors
 /// What ended all of them; what ended one alone is left with it.
-pub fn extract(group: &mut [StreamRun]) -> Result<()> {
-    let Some(first) = group.first() else {
+pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<()> {
+    let Some(run) = group.first().map(|stream_run| stream_run.run) else {
         return Ok(());
     };
-    let run = first.run;
-    let progress =
-        unfinished(group).unwrap_or_else(|| Progress::new(run.started_at, first.window().to));
     let mut streams = Streams {
         run,
-        progress,
+        progress: plan.progress.clone(),
         users: Tally::default(),
         lanes: Vec::new(),
     };
     let mut apis = Vec::new();
     for stream_run in group.iter_mut() {
-        let Source::Walk(part) = stream_run.stream.source else {
+        let (Source::Walk(part), Some(window)) =
+            (&stream_run.stream.source, plan.window(stream_run.stream))
+        else {
             continue;
         };
-        let version = stream_run.writer.version();
-        let version = version.map(|_| progress.started_at.timestamp_millis());
+        // Of the lists, only those of what changed are known.
+        stream_run.partial = plan.by == Discovery::Reports;
+        let version = stream_run.writer.version().filter(|_| !stream_run.partial);
+        let version = version.map(|_| plan.progress.started_at.timestamp_millis());
         stream_run.writer.set_version(version);
-        let window = stream_run.window();
         let (api, sink) = stream_run.split();
         apis.push(api);
-        streams.lanes.push(Lane::new(part, sink, window, &progress));
+        streams.lanes.push(Lane::new(*part, sink, window, plan));
     }
-    let walked = streams.walk(&apis);
+    let walked = streams.walk(&apis, engine);
     let (ended, errors) = streams.close(walked);
     for (stream_run, error) in group.iter_mut().zip(errors) {
         stream_run.error = error;
     }
     ended
-}
-
-/// The walk that all of the streams were in when it was stopped, if any.
-fn unfinished(group: &[StreamRun]) -> Option<Progress> {
-    let progress = |stream_run: &StreamRun| {
-        let bookmark = stream_run.run.output.bookmark(stream_run.stream.name);
-        let window = stream_run.window();
-        Progress::read(&bookmark, window.from, window.to)
-    };
-    let unfinished = Progress::common(group.iter().map(progress))?;
-    log::info!(
-        "walk: going on with the one that was started at {}",
-        timestamp::format(unfinished.started_at)
-    );
-    Some(unfinished)
 }
 
 /// The streams of a walk, and how far they are.
@@ -86,9 +77,11 @@ struct Streams<'a> {
 
 impl Streams<'_> {
     /// Walks to the end; `apis` are those of the lanes.
-    fn walk(&mut self, apis: &[&Api]) -> Result<()> {
+    fn walk(&mut self, apis: &[&Api], engine: &Engine) -> Result<()> {
         let settings = self.run.settings;
-        let of = |part| self.lanes.iter().position(|lane| lane.part == part);
+        // Where two streams are made of the same answers, the later one's
+        // table row has the requests.
+        let of = |part| self.lanes.iter().rposition(|lane| lane.reads(part));
         let endpoint = |part| of(part).map(|at| Endpoint::new(apis[at]));
         let messages = of(WalkStream::Messages).map(|at| &self.lanes[at]);
         let fetch = Fetch {
@@ -98,64 +91,89 @@ impl Streams<'_> {
             from_time: messages.map(Lane::asked_from).unwrap_or_default(),
             page_size: settings.page_size,
         };
-        let walk = Walk {
-            users: Users {
-                api: apis[0],
-                time: UserTime::Created,
-                page_size: settings.page_size,
-            },
-            workers: settings.concurrency,
-            progress: self.progress,
-            calls_each: fetch.calls_each(),
-        };
-        fetch.run(
-            |hand_over| walk.run(hand_over),
-            |part| self.take(part, &fetch),
-        )
+        match self.progress.position.clone() {
+            Position::Users(place) => {
+                let walk = Walk {
+                    users: Users {
+                        api: apis[0],
+                        time: UserTime::Created,
+                        page_size: settings.page_size,
+                    },
+                    workers: settings.concurrency,
+                    place,
+                    to: self.progress.to,
+                    calls_each: fetch.calls_each(),
+                };
+                fetch.run(
+                    |hand_over| walk.run(hand_over),
+                    |part| self.take(part, &fetch),
+                )
+            }
+            Position::Conversations(place) => {
+                let changed = Changed::behind(engine.conversations()?, place.as_deref());
+                changed.announce(fetch.calls_each(), apis[0]);
+                // From here on, a stopped run goes on with these.
+                self.write_bookmarks(false)?;
+                fetch.run(
+                    |hand_over| changed.run(hand_over),
+                    |part| self.take(part, &fetch),
+                )
+            }
+        }
     }
 
     /// Writes what was read, and moves the bookmarks.
     fn take(&mut self, part: Part<Found>, fetch: &Fetch) -> Result<()> {
         match part {
             Part::Conversation { id, page } => {
-                self.with(WalkStream::Conversations, fetch, |lane| {
+                self.each(WalkStream::Conversations, fetch, |lane| {
                     lane.conversation(&id, &page)
                 })
             }
             Part::Messages { conversation, page } => {
-                self.with(WalkStream::Messages, fetch, |lane| {
+                self.each(WalkStream::Messages, fetch, |lane| {
                     lane.messages(&conversation, &page)
+                })?;
+                self.each(WalkStream::Lists, fetch, |lane| {
+                    lane.user_of(&conversation, &page)
                 })
             }
-            Part::Missed(stream, error) => self.with(stream, fetch, |lane| lane.tally.miss(error)),
+            Part::Missed(part, error) => {
+                self.each(part, fetch, |lane| lane.tally.miss(error.clone()))
+            }
             Part::Other(Found::List { user, page }) => {
                 self.users.answered += 1;
-                self.with(WalkStream::Lists, fetch, |lane| lane.list(&user, &page))
+                self.each(WalkStream::Lists, fetch, |lane| lane.list(&user, &page))
             }
             Part::Other(Found::Missed(error)) => self.users.miss(error),
             Part::Other(Found::Checkpoint(position)) => self.checkpoint(position),
         }
     }
 
-    /// Lets a stream act, if it is selected and hasn't failed. Its failure is
-    /// its own, and the walk goes on for the others.
-    fn with(
+    /// Lets each stream act that is made from this part's answers and hasn't
+    /// failed. Its failure is its own, and the walk goes on for the others.
+    fn each(
         &mut self,
         part: WalkStream,
         fetch: &Fetch,
-        act: impl FnOnce(&mut Lane) -> Result<()>,
+        mut act: impl FnMut(&mut Lane) -> Result<()>,
     ) -> Result<()> {
-        let mut lanes = self.lanes.iter_mut();
-        let Some(lane) = lanes.find(|lane| lane.part == part && lane.error.is_none()) else {
-            return Ok(());
-        };
-        match act(lane) {
-            Ok(()) => return Ok(()),
-            Err(error) if error.ends_run() => return Err(error),
-            Err(error) => lane.error = Some(error),
+        let goes_on = |lane: &Lane| lane.reads(part) && lane.error.is_none();
+        let mut failed = false;
+        for lane in self.lanes.iter_mut().filter(|lane| goes_on(lane)) {
+            match act(lane) {
+                Ok(()) => {}
+                Err(error) if error.ends_run() => return Err(error),
+                Err(error) => {
+                    lane.error = Some(error);
+                    failed = true;
+                }
+            }
         }
-        fetch.stop(part);
-        match self.lanes.iter().all(|lane| lane.error.is_some()) {
+        if failed && !self.lanes.iter().any(goes_on) {
+            fetch.stop(part);
+        }
+        match failed && self.lanes.iter().all(|lane| lane.error.is_some()) {
             true => Err(Error::Stopped),
             false => Ok(()),
         }
@@ -169,7 +187,10 @@ impl Streams<'_> {
     fn write_bookmarks(&self, complete: bool) -> Result<()> {
         let bookmark = |lane: &Lane| Some((lane.name(), lane.bookmark(&self.progress, complete)?));
         let bookmarks = self.lanes.iter().filter_map(bookmark);
-        let bookmarks: Vec<_> = bookmarks.collect();
+        let mut bookmarks: Vec<_> = bookmarks.collect();
+        if complete && bookmarks.len() == self.lanes.len() {
+            bookmarks.extend(reports::forget_found(self.run.output));
+        }
         Ok(self.run.output.checkpoint_all(bookmarks)?)
     }
 

@@ -1,4 +1,5 @@
-//! How far a walk has come, as it stands in its streams' bookmarks.
+//! How far a walk has come, over all users or over the conversations that
+//! changed, as it stands in its streams' bookmarks.
 //!
 //! All streams of one walk hold the same members beside their replication
 //! key, until the walk is complete. A walk that was stopped goes on from
@@ -8,6 +9,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::Discovery;
+use crate::extract::ids::is_before;
 use crate::extract::users::Span;
 use crate::extract::window::Window;
 use crate::singer::Bookmark;
@@ -26,7 +29,19 @@ const WINDOW_TO: &str = "walk_window_created_to";
 /// ... and how many places of it are left, from the first on.
 const WINDOW_LEFT: &str = "walk_window_users_left";
 
-const ALL: [&str; 6] = [STARTED_AT, FROM, TO, CREATED_TO, WINDOW_TO, WINDOW_LEFT];
+/// Of the conversations that changed, those up to this id are delivered; empty
+/// where none is yet.
+const CONVERSATIONS_TO: &str = "walk_conversations_to";
+
+const ALL: [&str; 7] = [
+    STARTED_AT,
+    FROM,
+    TO,
+    CREATED_TO,
+    WINDOW_TO,
+    WINDOW_LEFT,
+    CONVERSATIONS_TO,
+];
 
 /// No user was created before: it lies before the product, and after the epoch.
 const BEGINNING: DateTime<Utc> = match DateTime::from_timestamp(946_684_800, 0) {
@@ -35,16 +50,25 @@ const BEGINNING: DateTime<Utc> = match DateTime::from_timestamp(946_684_800, 0) 
 };
 
 /// A walk, and how far it has come.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     pub started_at: DateTime<Utc>,
     pub to: DateTime<Utc>,
     pub position: Position,
 }
 
+/// A place in a walk.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Position {
+    Users(Place),
+    /// Behind the conversation of this id, in the order of
+    /// [`Ids`](crate::extract::ids::Ids); none: before the first one.
+    Conversations(Option<String>),
+}
+
 /// A place among the users in the order in which they are walked.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Position {
+pub struct Place {
     /// Users created before this are done.
     pub created_to: DateTime<Utc>,
     /// The window that begins there, if some of its users are done.
@@ -60,28 +84,42 @@ pub struct Within {
 }
 
 impl Progress {
-    /// A walk over all users that there are at `to`, and none of it done.
-    pub fn new(started_at: DateTime<Utc>, to: DateTime<Utc>) -> Self {
+    /// A walk that is complete at `to`, and none of it done.
+    pub fn new(started_at: DateTime<Utc>, to: DateTime<Utc>, by: Discovery) -> Self {
         Self {
             started_at,
             to,
-            position: Position {
-                created_to: BEGINNING,
-                within: None,
+            position: match by {
+                Discovery::Users => Position::Users(Place {
+                    created_to: BEGINNING,
+                    within: None,
+                }),
+                Discovery::Reports => Position::Conversations(None),
             },
         }
     }
 
-    /// The walk that a bookmark tells of, if it reads the stream from `from`
-    /// on, and no further than `to`.
-    pub fn read(bookmark: &Bookmark, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<Self> {
+    /// The walk that a bookmark tells of, if it goes this way, reads the
+    /// stream from `from` on, and no further than `to`.
+    pub fn read(
+        bookmark: &Bookmark,
+        by: Discovery,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Option<Self> {
         let time = |name| timestamp::parse(bookmark.get(name)?.as_str()?);
         let progress = Self {
             started_at: time(STARTED_AT)?,
             to: time(TO)?,
-            position: Position {
-                created_to: time(CREATED_TO)?,
-                within: Within::read(time(WINDOW_TO), bookmark.get(WINDOW_LEFT)),
+            position: match by {
+                Discovery::Users => Position::Users(Place {
+                    created_to: time(CREATED_TO)?,
+                    within: Within::read(time(WINDOW_TO), bookmark.get(WINDOW_LEFT)),
+                }),
+                Discovery::Reports => {
+                    let id = bookmark.get(CONVERSATIONS_TO)?.as_str()?;
+                    Position::Conversations((!id.is_empty()).then(|| id.to_owned()))
+                }
             },
         };
         let sound = time(FROM)? <= from && progress.to <= to && progress.position.is_before(to);
@@ -95,10 +133,17 @@ impl Progress {
         set(STARTED_AT, self.started_at);
         set(FROM, from);
         set(TO, self.to);
-        set(CREATED_TO, self.position.created_to);
-        if let Some(within) = self.position.within {
-            set(WINDOW_TO, within.window_to);
-            bookmark.set(WINDOW_LEFT, within.left);
+        match &self.position {
+            Position::Users(place) => {
+                set(CREATED_TO, place.created_to);
+                if let Some(within) = place.within {
+                    set(WINDOW_TO, within.window_to);
+                    bookmark.set(WINDOW_LEFT, within.left);
+                }
+            }
+            Position::Conversations(id) => {
+                bookmark.set(CONVERSATIONS_TO, id.as_deref().unwrap_or_default());
+            }
         }
     }
 
@@ -114,26 +159,44 @@ impl Progress {
     pub fn common(all: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
         let least = |one: Self, other: Self| {
             let same = one.started_at == other.started_at && one.to == other.to;
-            same.then(|| Self {
-                position: one.position.least(other.position),
-                ..one
-            })
+            let position = one.position.least(other.position)?;
+            same.then_some(Self { position, ..other })
         };
         let mut all = all.into_iter();
         let first = all.next()??;
         all.try_fold(first, |common, next| least(common, next?))
     }
+}
 
-    /// The users that are left.
-    pub fn rest(&self) -> Window {
-        Window {
-            from: self.position.created_to,
-            to: self.to,
+impl Position {
+    fn is_before(&self, to: DateTime<Utc>) -> bool {
+        match self {
+            Position::Users(place) => place.is_before(to),
+            Position::Conversations(_) => true,
+        }
+    }
+
+    /// The one that comes first; none if they are of different ways.
+    fn least(self, other: Self) -> Option<Self> {
+        match (self, other) {
+            (Position::Users(one), Position::Users(other)) => {
+                Some(Position::Users(one.least(other)))
+            }
+            (Position::Conversations(one), Position::Conversations(other)) => {
+                let both = one.zip(other);
+                Some(Position::Conversations(both.map(
+                    |(one, other)| match is_before(&one, &other) {
+                        true => one,
+                        false => other,
+                    },
+                )))
+            }
+            _ => None,
         }
     }
 }
 
-impl Position {
+impl Place {
     fn is_before(&self, to: DateTime<Utc>) -> bool {
         let end = self.within.map_or(self.created_to, |it| it.window_to);
         self.created_to <= end && end <= to
@@ -153,6 +216,14 @@ impl Position {
                 },
                 ..self
             },
+        }
+    }
+
+    /// The users that are left of a walk up to `to`.
+    pub fn rest(&self, to: DateTime<Utc>) -> Window {
+        Window {
+            from: self.created_to,
+            to,
         }
     }
 
@@ -194,27 +265,42 @@ mod tests {
         Progress {
             started_at: at(started),
             to: at(started),
-            position: Position {
+            position: Position::Users(Place {
                 created_to: at(created_to),
                 within: within.map(|(to, left)| Within {
                     window_to: at(to),
                     left,
                 }),
-            },
+            }),
+        }
+    }
+
+    fn found(id: Option<&str>) -> Progress {
+        Progress {
+            position: Position::Conversations(id.map(str::to_owned)),
+            ..progress(9, 0, None)
         }
     }
 
     #[test]
     fn is_read_as_it_was_written() {
-        for written in [progress(9, 3, None), progress(9, 3, Some((5, 40)))] {
+        use Discovery::{Reports, Users};
+        for (by, written) in [
+            (Users, progress(9, 3, None)),
+            (Users, progress(9, 3, Some((5, 40)))),
+            (Reports, found(None)),
+            (Reports, found(Some("7"))),
+        ] {
             let mut bookmark = Bookmark::default();
             progress(8, 1, Some((2, 2))).write(&mut bookmark, at(0));
             written.write(&mut bookmark, at(1));
-            let read = |from, to| Progress::read(&bookmark, at(from), at(to));
-            assert_eq!(read(1, 9), Some(written));
-            assert_eq!(read(2, 10), Some(written));
-            assert_eq!(read(0, 9), None, "the first part began later");
-            assert_eq!(read(1, 8), None, "the first part reached further");
+            let read = |by, from, to| Progress::read(&bookmark, by, at(from), at(to));
+            assert_eq!(read(by, 1, 9), Some(written.clone()));
+            assert_eq!(read(by, 2, 10), Some(written.clone()));
+            assert_eq!(read(by, 0, 9), None, "the first part began later");
+            assert_eq!(read(by, 1, 8), None, "the first part reached further");
+            let other = if by == Users { Reports } else { Users };
+            assert_eq!(read(other, 1, 9), None, "the other way");
             Progress::clear(&mut bookmark);
             assert_eq!(bookmark, Bookmark::default());
         }
@@ -222,19 +308,23 @@ mod tests {
 
     #[test]
     fn the_least_advanced_counts() {
-        let common = |one, other| Progress::common([Some(one), Some(other)]);
+        let common = |one: &Progress, other: &Progress| {
+            Progress::common([one, other].map(|it| Some(it.clone())))
+        };
         let (early, late) = (progress(9, 3, None), progress(9, 4, Some((5, 6))));
-        assert_eq!(common(early, late), Some(early));
-        assert_eq!(common(late, early), Some(early));
-        assert_eq!(
-            common(late, progress(9, 4, Some((5, 8)))),
-            Some(progress(9, 4, Some((5, 8))))
-        );
-        assert_eq!(
-            common(late, progress(9, 4, None)),
-            Some(progress(9, 4, None))
-        );
-        assert_eq!(common(early, progress(8, 3, None)), None);
+        let least = |one: &Progress, other: &Progress, least: &Progress| {
+            assert_eq!(common(one, other).as_ref(), Some(least));
+            assert_eq!(common(other, one).as_ref(), Some(least));
+        };
+        least(&early, &late, &early);
+        let later = progress(9, 4, Some((5, 8)));
+        least(&late, &later, &later);
+        let between = progress(9, 4, None);
+        least(&late, &between, &between);
+        least(&found(Some("7")), &found(Some("12")), &found(Some("7")));
+        least(&found(None), &found(Some("7")), &found(None));
+        assert_eq!(common(&early, &progress(8, 3, None)), None);
+        assert_eq!(common(&early, &found(None)), None, "different ways");
         assert_eq!(Progress::common([Some(early), None]), None);
     }
 }

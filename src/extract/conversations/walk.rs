@@ -1,8 +1,10 @@
 //! The way to conversations by walking all users: the API has no list of
 //! conversations, but one for each user.
 
+use chrono::{DateTime, Utc};
+
 use super::fetch::Item;
-use super::progress::{Position, Progress, Within};
+use super::progress::{Place, Position, Within};
 use crate::error::{Error, Result};
 use crate::extract::pool::{HandOver, pipe};
 use crate::extract::seen::Seen;
@@ -23,8 +25,10 @@ pub enum Found {
 pub struct Walk<'a> {
     pub users: Users<'a>,
     pub workers: usize,
-    /// What is walked, and from where on.
-    pub progress: Progress,
+    /// From where on users are walked, ...
+    pub place: Place,
+    /// ... and up to which time of their creation.
+    pub to: DateTime<Utc>,
     /// Calls for a conversation with one page of messages.
     pub calls_each: usize,
 }
@@ -39,6 +43,8 @@ impl Walk<'_> {
     /// Hands over what the walk finds, in the order of the users' pages.
     pub fn run(&self, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
         let spans = self.spans()?;
+        // A conversation that several users have is read once.
+        let mut conversations = Seen::default();
         pipe(
             self.workers,
             |tasks| {
@@ -56,7 +62,8 @@ impl Walk<'_> {
                     Found::Missed(_) | Found::Checkpoint(_) => Vec::new(),
                 };
                 hand_over(Item::Other(found))?;
-                let mut ids = ids.into_iter().filter(|id| !id.is_empty());
+                let ids = ids.into_iter();
+                let mut ids = ids.filter(|id| !id.is_empty() && conversations.insert(id));
                 ids.try_for_each(|id| hand_over(Item::Conversation(id)))
             },
         )
@@ -65,8 +72,8 @@ impl Walk<'_> {
     /// The spans of users to read. Their first page tells what the walk will
     /// cost; it is read once.
     fn spans(&self) -> Result<Vec<Span>> {
-        let rest = self.progress.rest();
-        let mut spans = self.progress.position.spans(self.progress.to);
+        let rest = self.place.rest(self.to);
+        let mut spans = self.place.spans(self.to);
         if rest.is_empty() {
             return Ok(spans);
         }
@@ -99,6 +106,12 @@ impl Walk<'_> {
             "walk: at {hourly:.0} calls an hour, which this account's limit leaves, \
              the users alone take {hours:.1} h"
         );
+        if hours > 1.0 {
+            log::info!(
+                "walk: with `conversation_discovery` `reports`, only conversations that changed \
+                 are read, however many users there are"
+            );
+        }
     }
 
     /// The list of a user's conversations (API document, "Retrieve all
@@ -116,7 +129,7 @@ impl Walk<'_> {
 /// Hands over each user of a page, and the place behind it. A user whom a
 /// deletion moved to a page not yet read comes again with it.
 fn tasks_of(step: UserStep, seen: &mut Seen, tasks: &mut HandOver<Task>) -> Result<()> {
-    let position = match step {
+    let place = match step {
         UserStep::Page { page, window, left } => {
             let ids = page.texts_of("id").into_iter();
             ids.filter(|id| !id.is_empty() && seen.insert(id))
@@ -125,7 +138,7 @@ fn tasks_of(step: UserStep, seen: &mut Seen, tasks: &mut HandOver<Task>) -> Resu
             let Some(left) = left.filter(|left| *left > 0) else {
                 return Ok(());
             };
-            Position {
+            Place {
                 created_to: window.from,
                 within: Some(Within {
                     window_to: window.to,
@@ -135,11 +148,11 @@ fn tasks_of(step: UserStep, seen: &mut Seen, tasks: &mut HandOver<Task>) -> Resu
         }
         UserStep::Done(window) => {
             seen.clear();
-            Position {
+            Place {
                 created_to: window.to,
                 within: None,
             }
         }
     };
-    tasks(Task::Checkpoint(position))
+    tasks(Task::Checkpoint(Position::Users(place)))
 }

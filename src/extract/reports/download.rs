@@ -1,12 +1,15 @@
 //! Brings the parts of a finished job to stdout.
 
 use std::fs::File;
+use std::sync::{Mutex, PoisonError};
 use std::thread::sleep;
 
 use super::repeats::Repeats;
 use super::rows::{RowError, RowWriter};
+use super::schedule::Ready;
 use super::unpack::BadFile;
 use crate::error::{Error, Result};
+use crate::extract::ids::Ids;
 use crate::freshchat::reports::{Progress, look};
 use crate::freshchat::{Api, DownloadError, RetryPolicy, Storage};
 use crate::singer::Output;
@@ -24,7 +27,8 @@ pub struct Downloads<'a> {
 }
 
 impl Downloads<'_> {
-    /// Writes the rows of all parts, in order.
+    /// Writes the rows of all parts of a job, in order, and adds the
+    /// conversations that they name, as far as each is wanted.
     ///
     /// # Errors
     /// [`NotWritten`]: a part can't be had or can't be read, or stdout can't be
@@ -33,12 +37,11 @@ impl Downloads<'_> {
     pub fn write_job(
         &self,
         api: &Api,
-        job: &str,
         event: &'static str,
-        mut links: Vec<String>,
-        writer: &mut RowWriter,
+        ready: &mut Ready,
+        conversations: &Mutex<Ids>,
     ) -> std::result::Result<(), NotWritten> {
-        let parts = links.len();
+        let parts = ready.links.len();
         let mut refreshes = 0;
         let mut repeats = Repeats::default();
         // Kept until the job is done: where the rows turn out not to be in the
@@ -46,12 +49,20 @@ impl Downloads<'_> {
         let mut files = Vec::new();
         while files.len() < parts {
             let part = files.len();
-            match self.fetch(event, &links[part], writer)? {
-                Some(file) => {
+            match self.fetch(event, &ready.links[part], &ready.writer)? {
+                Some(mut file) => {
+                    let unwritten = |error| unwritten(event, error);
+                    if ready.conversations {
+                        let found = conversations.lock();
+                        let mut found = found.unwrap_or_else(PoisonError::into_inner);
+                        let written = ready.writer.find_conversations(&mut file, &mut found);
+                        written.map_err(unwritten)?;
+                    }
                     files.push(file);
-                    writer
-                        .write(&mut files, &mut repeats, self.output)
-                        .map_err(|error| unwritten(event, error))?;
+                    if ready.rows {
+                        let written = ready.writer.write(&mut files, &mut repeats, self.output);
+                        written.map_err(unwritten)?;
+                    }
                     refreshes = 0;
                 }
                 None if refreshes < MOST_REFRESHES => {
@@ -60,7 +71,7 @@ impl Downloads<'_> {
                         "report {event}: the link to part {} has expired; asking for fresh links",
                         part + 1
                     );
-                    links = fresh_links(api, job, parts)?;
+                    ready.links = fresh_links(api, &ready.job.id, parts)?;
                 }
                 None => {
                     let problem = "its links expire before they can be followed";

@@ -6,6 +6,7 @@
 //! hold up the next request. Streams take turns; within a stream, rows leave
 //! in the order of time.
 
+use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,11 +14,12 @@ use std::time::{Duration, Instant};
 use chrono::{SubsecRound, Utc};
 
 use super::download::{Downloads, NotWritten};
-use super::lane::{Job, Slot, Step};
 use super::rows::RowWriter;
 use super::schedule::{Action, Schedule, Track, lane};
+use super::slots::{Job, Slot, Step};
 use crate::error::{Error, Result};
 use crate::extract::Run;
+use crate::extract::ids::Ids;
 use crate::extract::window::Window;
 use crate::freshchat::reports::{Progress, look, request};
 use crate::freshchat::{Api, RetryPolicy, Storage};
@@ -40,6 +42,8 @@ pub struct ReportRun<'a> {
     pub source: &'static ReportSource,
     pub api: Api<'a>,
     pub writer: RecordWriter,
+    /// Whether its rows are wanted, and not only the conversations that they name.
+    pub selected: bool,
     /// Whether to begin at the start date whatever the bookmark says.
     pub full_table: bool,
 }
@@ -47,6 +51,7 @@ pub struct ReportRun<'a> {
 /// What became of a report stream.
 pub struct Finished {
     pub stream: &'static streams::Stream,
+    pub selected: bool,
     pub records: u64,
     pub requests: u64,
     pub took: Duration,
@@ -61,6 +66,8 @@ pub struct Engine<'a> {
     started: Instant,
     schedule: Mutex<Schedule>,
     changed: Condvar,
+    /// The conversations that the reports named so far.
+    conversations: Mutex<Ids>,
 }
 
 /// The part of a report stream that no thread changes.
@@ -68,6 +75,7 @@ struct Report<'a> {
     stream: &'static streams::Stream,
     source: &'static ReportSource,
     api: Api<'a>,
+    selected: bool,
 }
 
 /// Ends the run where a thread of it panics, for which the others would wait
@@ -83,14 +91,20 @@ impl Drop for StopOnPanic<'_, '_> {
 }
 
 impl<'a> Engine<'a> {
-    /// Plans the streams' windows.
-    pub fn new(run: &'a Run<'a>, storage: &'a Storage, reports: Vec<ReportRun<'a>>) -> Self {
+    /// Plans the streams' windows; `conversations` is the time in which those
+    /// are wanted that the reports name.
+    pub fn new(
+        run: &'a Run<'a>,
+        storage: &'a Storage,
+        reports: Vec<ReportRun<'a>>,
+        conversations: Option<Window>,
+    ) -> Self {
         let mut tracks = Vec::new();
         let mut kept = Vec::new();
         for report in reports {
             let source = report.source;
             let key = report.stream.replication_key.unwrap_or_default();
-            let lane = lane(run, &report);
+            let lane = lane(run, &report, conversations);
             let writer = RowWriter::new(report.writer, source.event, source.aliases, key);
             tracks.push(Track {
                 lane,
@@ -101,6 +115,7 @@ impl<'a> Engine<'a> {
                 stream: report.stream,
                 source,
                 api: report.api,
+                selected: report.selected,
             });
         }
         Self {
@@ -119,6 +134,7 @@ impl<'a> Engine<'a> {
             started: Instant::now(),
             schedule: Mutex::new(Schedule::new(run, tracks)),
             changed: Condvar::new(),
+            conversations: Mutex::default(),
         }
     }
 
@@ -131,13 +147,14 @@ impl<'a> Engine<'a> {
             self.ask();
         });
         let mut state = self.lock();
-        let tracks = std::mem::take(&mut state.tracks);
+        let tracks = mem::take(&mut state.tracks);
         let finished = |(report, track): (&Report, Track)| {
             let ended = track
                 .ended
                 .unwrap_or((Err(Error::Stopped), self.started.elapsed()));
             Finished {
                 stream: report.stream,
+                selected: report.selected,
                 records: track.writer.map_or(0, |writer| writer.written()),
                 requests: report.api.requests(),
                 took: ended.1,
@@ -151,6 +168,33 @@ impl<'a> Engine<'a> {
     pub fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
+    }
+
+    /// The conversations that the reports name. Waits until these reports have
+    /// ended.
+    ///
+    /// # Errors
+    /// [`Error::Discovery`]: not all of them could be read.
+    pub fn conversations(&self) -> Result<Ids> {
+        let mut state = self.lock();
+        loop {
+            match state.search.failed.take() {
+                Some(error) if error.ends_run() => return Err(error),
+                Some(error) => return Err(Error::Discovery(Box::new(error))),
+                None if state.search.left == 0 => break,
+                None if state.stopped => return Err(Error::Stopped),
+                None => {}
+            }
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(state);
+        let found = self.conversations.lock();
+        Ok(mem::take(
+            &mut found.unwrap_or_else(PoisonError::into_inner),
+        ))
     }
 
     fn lock(&self) -> MutexGuard<'_, Schedule> {
@@ -325,7 +369,7 @@ impl<'a> Engine<'a> {
             if state.is_finished() {
                 return;
             }
-            let Some((at, job, links, mut writer)) = state.take_ready() else {
+            let Some(mut ready) = state.take_ready() else {
                 state = self
                     .changed
                     .wait(state)
@@ -333,17 +377,17 @@ impl<'a> Engine<'a> {
                 continue;
             };
             drop(state);
-            let report = &self.reports[at];
-            let event = report.source.event;
-            let written = self
-                .downloads
-                .write_job(&report.api, &job.id, event, links, &mut writer);
+            let at = ready.at;
+            let Report { api, source, .. } = &self.reports[at];
+            let written =
+                self.downloads
+                    .write_job(api, source.event, &mut ready, &self.conversations);
             state = self.lock();
-            state.tracks[at].writer = Some(writer);
+            state.tracks[at].writer = Some(ready.writer);
             match written {
                 Ok(()) => self.written(&mut state, at),
                 Err(NotWritten::Lost(problem)) => {
-                    self.redo(&mut state, at, format!("job {} {problem}", job.id));
+                    self.redo(&mut state, at, format!("job {} {problem}", ready.job.id));
                 }
                 Err(NotWritten::Failed(error)) => self.end(&mut state, at, Err(error)),
             }
@@ -358,7 +402,9 @@ impl<'a> Engine<'a> {
         };
         let stream = self.reports[at].stream;
         let mut bookmark = self.run.output.bookmark(stream.name);
-        bookmark.advance(stream.replication_key.unwrap_or_default(), slot.window.to);
+        if slot.rows {
+            bookmark.advance(stream.replication_key.unwrap_or_default(), slot.window.to);
+        }
         state.tracks[at].lane.save(&mut bookmark);
         if let Err(error) = self.run.output.checkpoint(stream.name, bookmark) {
             self.end(state, at, Err(error.into()));
@@ -383,6 +429,18 @@ impl<'a> Engine<'a> {
         let track = &mut state.tracks[at];
         if track.ended.is_some() {
             return;
+        }
+        if track.lane.finds_conversations() {
+            let failed = result.as_ref().err().cloned();
+            let event = self.reports[at].source.event;
+            // Where windows are left, today's jobs are all asked for.
+            let spent = track.lane.head().map(|_| Error::Report {
+                event,
+                problem: "today's jobs are all asked for".to_owned(),
+            });
+            let failed = failed.or(spent);
+            state.search.left -= 1;
+            state.search.failed = state.search.failed.take().or(failed);
         }
         let ends_run = result.as_ref().is_err_and(Error::ends_run);
         track.ended = Some((result, self.started.elapsed()));

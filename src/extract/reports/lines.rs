@@ -3,8 +3,8 @@
 
 use std::time::Instant;
 
-use super::lane::{Slot, Step};
 use super::schedule::Schedule;
+use super::slots::{Slot, Step};
 use crate::extract::window::Window;
 use crate::progress::{self, time_of};
 

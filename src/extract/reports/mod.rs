@@ -1,9 +1,10 @@
 //! Raw reports: jobs that the server works off, whose rows are CSV files.
 //!
-//! [`plan`] cuts a stream's time into windows, [`lane`] keeps what has become
-//! of each, [`schedule`] says which stream's turn it is, [`engine`] asks for
-//! them, looks at them and has them downloaded ([`download`]), and [`rows`]
-//! writes what is in the files.
+//! [`plan`] cuts a stream's time into windows, [`slots`] lines these up with
+//! the jobs of earlier runs, [`lane`] keeps what has become of each,
+//! [`schedule`] says which stream's turn it is, [`engine`] asks for them, looks
+//! at them and has them downloaded ([`download`]), and [`rows`] writes what is
+//! in the files.
 
 mod columns;
 mod download;
@@ -14,8 +15,11 @@ mod plan;
 mod repeats;
 mod rows;
 mod schedule;
+mod slots;
 mod unpack;
 
 pub use columns::Aliases;
 pub use engine::{Engine, Finished, ReportRun};
-pub use plan::Cut;
+
+pub use plan::{Cut, oldest_start};
+pub use slots::forget_found;

@@ -11,6 +11,7 @@ use super::columns::{Aliases, Columns, nameless};
 use super::repeats::Repeats;
 use super::unpack::{self, BadFile, for_each_csv};
 use crate::error::Error;
+use crate::extract::ids::Ids;
 use crate::singer::{Output, RecordWriter};
 
 /// Written at once, in bytes.
@@ -18,6 +19,9 @@ const BATCH: usize = 64 * 1024;
 
 /// The property that names a row for good.
 const ROW_ID: &str = "_row_id";
+
+/// The property that names the conversation of a row.
+const CONVERSATION_ID: &str = "conversation_id";
 
 /// Stands before each cell that is hashed; no UTF-8 text has it.
 const SEPARATOR: u8 = 0xff;
@@ -41,6 +45,15 @@ enum Halt {
     /// At this row, counted from 0: its time is out of order, and identical
     /// rows may have been forgotten.
     OutOfOrder(u64),
+}
+
+impl From<Halt> for RowError {
+    fn from(halt: Halt) -> Self {
+        match halt {
+            Halt::Error(error) => error,
+            Halt::OutOfOrder(_) => unreachable!("all rows are remembered"),
+        }
+    }
 }
 
 impl From<BadFile> for Halt {
@@ -131,10 +144,32 @@ impl RowWriter {
             }
             written => written,
         };
-        written.map_err(|halt| match halt {
-            Halt::Error(error) => error,
-            Halt::OutOfOrder(_) => unreachable!("all rows are remembered"),
-        })
+        written.map_err(RowError::from)
+    }
+
+    /// Adds the conversations that a file names, which was checked.
+    ///
+    /// # Errors
+    /// [`RowError::File`] where it can't be read.
+    pub fn find_conversations(&self, file: &mut File, found: &mut Ids) -> Result<(), RowError> {
+        let find = |name: &str, content: &mut dyn Read| {
+            let mut reader = csv_reader(content);
+            let Some(header) = read_header(&mut reader)? else {
+                return Ok(());
+            };
+            let columns = self.columns(name, &header)?;
+            let field = self.records.fields().find(CONVERSATION_ID, 0);
+            let Some(column) = field.and_then(|field| columns.of_field[field]) else {
+                return Err(unusable(&header, &format!("{name} lacks `{CONVERSATION_ID}`")).into());
+            };
+            for_each_row(&mut reader, |row| {
+                if let Some(id) = row.get(column).map(str::trim).filter(|id| !id.is_empty()) {
+                    found.insert(id);
+                }
+                Ok(())
+            })
+        };
+        for_each_csv(file, find).map_err(RowError::from)
     }
 
     /// Writes the rows from the `first` one on; those before are only counted.
@@ -183,13 +218,8 @@ impl RowWriter {
     /// The columns of a file with this header.
     fn columns(&self, file: &str, header: &StringRecord) -> Result<Columns, BadFile> {
         let fields = self.records.fields();
-        let unusable = |problem: String| {
-            let header: String = header.iter().collect::<Vec<_>>().join(",");
-            let shown: String = header.chars().take(SHOWN_HEADER).collect();
-            BadFile::Unusable(format!("{problem}; its header is: {shown}"))
-        };
         let Some(columns) = Columns::new(header, fields, self.layout.aliases) else {
-            return Err(unusable(format!("no column of {file} is known")));
+            return Err(unusable(header, &format!("no column of {file} is known")));
         };
         let missing = self
             .records
@@ -200,7 +230,7 @@ impl RowWriter {
             None => Ok(columns),
             Some(key) => {
                 let name = &fields.list()[*key].name;
-                Err(unusable(format!("{file} lacks the key `{name}`")))
+                Err(unusable(header, &format!("{file} lacks the key `{name}`")))
             }
         }
     }
@@ -236,6 +266,12 @@ impl Layout {
         }
         xxh3_128(hashed)
     }
+}
+
+fn unusable(header: &StringRecord, problem: &str) -> BadFile {
+    let header: String = header.iter().collect::<Vec<_>>().join(",");
+    let shown: String = header.chars().take(SHOWN_HEADER).collect();
+    BadFile::Unusable(format!("{problem}; its header is: {shown}"))
 }
 
 /// The row's hash, or for the second and later identical row of a job, one of

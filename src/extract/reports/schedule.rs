@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 
 use super::engine::ReportRun;
-use super::lane::{Job, Lane, Step, last_requested_at};
+use super::lane::{Lane, last_requested_at};
 use super::plan::oldest_start;
 use super::rows::RowWriter;
-use crate::error::Result;
+use super::slots::{Job, Rows, Step, Wanted};
+use crate::error::{Error, Result};
 use crate::extract::Run;
 use crate::extract::window::Window;
+use crate::singer::Bookmark;
 use crate::streams::STREAMS;
 
 /// Jobs that are under way at once, of all streams: each stands in the state,
@@ -24,6 +26,7 @@ pub struct Schedule {
     /// No report is asked for before.
     pub next_request: Instant,
     pub stopped: bool,
+    pub search: Search,
     /// The stream whose turn it is.
     turn: usize,
 }
@@ -34,6 +37,27 @@ pub struct Track {
     /// Away while the stream's rows are written.
     pub writer: Option<RowWriter>,
     pub ended: Option<(Result<()>, Duration)>,
+}
+
+/// How far the reports are that name conversations.
+#[derive(Default)]
+pub struct Search {
+    /// Reports that haven't ended.
+    pub left: usize,
+    /// Why one of them isn't complete.
+    pub failed: Option<Error>,
+}
+
+/// A job that is done, and what is wanted of it.
+pub struct Ready {
+    /// The place of its track, ...
+    pub at: usize,
+    /// ... whose writer this is.
+    pub writer: RowWriter,
+    pub job: Job,
+    pub links: Vec<String>,
+    pub rows: bool,
+    pub conversations: bool,
 }
 
 /// What the asking thread does next.
@@ -48,7 +72,12 @@ pub enum Action {
 impl Schedule {
     /// The schedule of these streams, of which each is to be begun.
     pub fn new(run: &Run, tracks: Vec<Track>) -> Self {
+        let finds = |track: &&Track| track.lane.finds_conversations();
         Self {
+            search: Search {
+                left: tracks.iter().filter(finds).count(),
+                failed: None,
+            },
             tracks,
             next_request: Instant::now() + wait_of_earlier_runs(run),
             stopped: false,
@@ -102,9 +131,8 @@ impl Schedule {
         })
     }
 
-    /// A head that is ready, with the stream's writer; it is being written
-    /// from here on.
-    pub fn take_ready(&mut self) -> Option<(usize, Job, Vec<String>, RowWriter)> {
+    /// A head that is ready; it is being written from here on.
+    pub fn take_ready(&mut self) -> Option<Ready> {
         for (at, track) in self.tracks.iter_mut().enumerate() {
             let slot = track.lane.head_mut().filter(|_| track.ended.is_none());
             let Some(slot) = slot.filter(|slot| matches!(slot.step, Step::Ready { .. })) else {
@@ -115,7 +143,14 @@ impl Schedule {
             };
             if let Step::Ready { job, links } = std::mem::replace(&mut slot.step, Step::Planned) {
                 slot.step = Step::Writing { job: job.clone() };
-                return Some((at, job, links, writer));
+                return Some(Ready {
+                    at,
+                    writer,
+                    job,
+                    links,
+                    rows: slot.rows,
+                    conversations: slot.conversations,
+                });
             }
         }
         None
@@ -146,12 +181,23 @@ impl Track {
     }
 }
 
-/// The windows of a stream: from its bookmark minus the lookback, or from the
+/// The lane of a report; `conversations` is the time in which those are wanted
+/// that the reports name.
+pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Window>) -> Lane {
+    let bookmark = run.output.bookmark(report.stream.name);
+    let wanted = Wanted {
+        rows: report.selected.then(|| rows(run, report, &bookmark)),
+        conversations: conversations.filter(|_| report.source.names_conversations),
+    };
+    let budget = run.settings.report_jobs_per_event_per_day;
+    Lane::new(&bookmark, wanted, report.source.cut, budget, run.started_at)
+}
+
+/// The rows of a stream: from its bookmark minus the lookback, or from the
 /// start date, but no further back than the API takes.
-pub fn lane(run: &Run, report: &ReportRun) -> Lane {
+fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark) -> Rows {
     let settings = run.settings;
     let event = report.source.event;
-    let bookmark = run.output.bookmark(report.stream.name);
     let reached = bookmark.value().filter(|_| !report.full_table);
     let from = match reached {
         Some(value) => (value - settings.report_lookback).max(settings.start_date.min(value)),
@@ -167,15 +213,7 @@ pub fn lane(run: &Run, report: &ReportRun) -> Lane {
             .end_date
             .map_or(run.started_at, |end| end.min(run.started_at)),
     };
-    let budget = settings.report_jobs_per_event_per_day;
-    Lane::new(
-        &bookmark,
-        reached,
-        report.source.cut,
-        whole,
-        budget,
-        run.started_at,
-    )
+    Rows { reached, whole }
 }
 
 /// How long the requests of earlier runs still hold up the first one, whatever

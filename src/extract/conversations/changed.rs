@@ -1,0 +1,54 @@
+//! The way to conversations through the raw reports: these name each
+//! conversation that changed.
+
+use super::fetch::Item;
+use super::progress::Position;
+use super::walk::Found;
+use crate::error::Result;
+use crate::extract::ids::Ids;
+use crate::extract::pool::HandOver;
+use crate::freshchat::Api;
+
+/// Conversations between two checkpoints.
+const STRETCH: usize = 100;
+
+/// The conversations that the reports name, and that are yet to be read.
+pub struct Changed {
+    ids: Ids,
+}
+
+impl Changed {
+    /// Those behind a place.
+    pub fn behind(mut ids: Ids, place: Option<&str>) -> Self {
+        if let Some(id) = place {
+            ids.skip_to(id);
+        }
+        Self { ids }
+    }
+
+    /// Logs what they will cost, at so many calls for each.
+    pub fn announce(&self, calls_each: usize, api: &Api) {
+        let (count, calls) = (self.ids.len(), self.ids.len() * calls_each);
+        log::info!("walk: the reports name {count} conversations, which take {calls} calls");
+        if let Some(hourly) = api.calls_per_hour() {
+            let hours = calls as f64 / hourly;
+            log::info!(
+                "walk: at {hourly:.0} calls an hour, which this account's limit leaves, that is \
+                 {hours:.1} h"
+            );
+        }
+    }
+
+    /// Hands them over in their order.
+    pub fn run(self, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
+        for (at, id) in self.ids.into_texts().enumerate() {
+            let place = ((at + 1) % STRETCH == 0).then(|| Some(id.clone()));
+            hand_over(Item::Conversation(id))?;
+            if let Some(place) = place {
+                let position = Position::Conversations(place);
+                hand_over(Item::Other(Found::Checkpoint(position)))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! How the conversations of a run are found, and from when on they are read.
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::progress::Progress;
+use crate::extract::Run;
+use crate::extract::reports::oldest_start;
+use crate::extract::window::Window;
+use crate::singer::Bookmark;
+use crate::streams::{Source, Stream, WalkStream};
+use crate::timestamp;
+
+/// Up to when a stream without a replication key is complete, in its bookmark.
+const COMPLETE_TO: &str = "walk_complete_to";
+
+/// A way to the conversations (setting `conversation_discovery`).
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Discovery {
+    /// Through the conversations of each user.
+    Users,
+    /// Through the raw reports, which name the conversations that changed.
+    Reports,
+}
+
+/// What a run reads of the conversations.
+pub struct Plan {
+    pub by: Discovery,
+    /// The walk to begin, or to go on with.
+    pub progress: Progress,
+    windows: Vec<(&'static Stream, Window)>,
+}
+
+impl Plan {
+    /// A plan for the streams of the walk, each with whether the whole of it
+    /// is wanted, bookmark or not.
+    ///
+    /// What lies before the reports' reach is found by a walk over the users,
+    /// whatever the setting says: a run goes by the reports where nothing is
+    /// lost by it.
+    pub fn new(run: &Run, streams: &[(&'static Stream, bool)]) -> Self {
+        let mut by = run.settings.conversation_discovery;
+        let mut windows = windows(run, by, streams);
+        let oldest = oldest_start(run.started_at);
+        let reached_back = windows.iter().all(|(_, window)| window.from >= oldest);
+        if by == Discovery::Reports && !reached_back {
+            log::warn!(
+                "conversations are wanted from a time on that the reports don't reach, which go \
+                 back to {}: all users are walked this once",
+                timestamp::format(oldest)
+            );
+            by = Discovery::Users;
+            windows = self::windows(run, by, streams);
+        }
+        let progress = unfinished(run, by, &windows).unwrap_or_else(|| {
+            let to = windows
+                .first()
+                .map_or(run.started_at, |(_, window)| window.to);
+            Progress::new(run.started_at, to, by)
+        });
+        Self {
+            by,
+            progress,
+            windows,
+        }
+    }
+
+    /// The time whose reports name the conversations to read, if they do.
+    pub fn reports(&self) -> Option<Window> {
+        let from = self.windows.iter().map(|(_, window)| window.from).min()?;
+        let window = Window {
+            from,
+            to: self.progress.to,
+        };
+        (self.by == Discovery::Reports).then_some(window)
+    }
+
+    /// The time to read of a stream.
+    pub fn window(&self, stream: &Stream) -> Option<Window> {
+        let mut windows = self.windows.iter();
+        let found = windows.find(|(own, _)| own.name == stream.name);
+        found.map(|(_, window)| *window)
+    }
+}
+
+/// Notes in the bookmark of a stream up to when it is complete.
+pub fn complete(bookmark: &mut Bookmark, stream: &Stream, to: DateTime<Utc>) {
+    Progress::clear(bookmark);
+    match stream.replication_key {
+        Some(key) => bookmark.advance(key, to),
+        None => bookmark.set(COMPLETE_TO, timestamp::format(to)),
+    }
+}
+
+/// The time to read of each stream.
+fn windows(
+    run: &Run,
+    by: Discovery,
+    streams: &[(&'static Stream, bool)],
+) -> Vec<(&'static Stream, Window)> {
+    let window = |(stream, full_table): &(&'static Stream, bool)| {
+        let bookmark = run.output.bookmark(stream.name);
+        let reached = match (by, &stream.source) {
+            _ if *full_table => None,
+            // All lists are read.
+            (Discovery::Users, Source::Walk(WalkStream::Lists)) => None,
+            (Discovery::Reports, Source::Walk(WalkStream::Lists)) => {
+                let complete_to = bookmark.get(COMPLETE_TO);
+                complete_to.and_then(|time| timestamp::parse(time.as_str()?))
+            }
+            _ => bookmark.value(),
+        };
+        // What a report tells late is read from when it happened on.
+        let lookback = match by {
+            Discovery::Users => run.settings.lookback,
+            Discovery::Reports => run.settings.report_lookback.max(run.settings.lookback),
+        };
+        (*stream, run.window(stream.name, reached, lookback))
+    };
+    streams.iter().map(window).collect()
+}
+
+/// The walk that all of the streams were in when it was stopped, if any.
+fn unfinished(run: &Run, by: Discovery, windows: &[(&'static Stream, Window)]) -> Option<Progress> {
+    let progress = |(stream, window): &(&'static Stream, Window)| {
+        let bookmark = run.output.bookmark(stream.name);
+        Progress::read(&bookmark, by, window.from, window.to)
+    };
+    let unfinished = Progress::common(windows.iter().map(progress))?;
+    log::info!(
+        "walk: going on with the one that was started at {}",
+        timestamp::format(unfinished.started_at)
+    );
+    Some(unfinished)
+}
