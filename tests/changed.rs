@@ -357,20 +357,13 @@ fn what_the_reports_do_not_reach_is_walked_once() {
 
 #[test]
 fn reports_that_cannot_be_read_fail_the_walk_and_nothing_else() {
-    let missing = |options: &mut Options| {
-        options.quirks.reports.missing_events = vec![EVENTS[3].to_owned()];
-    };
-    let forbidden =
-        |options: &mut Options| options.quirks.forbidden = vec!["reports/raw".to_owned()];
-    let failing = |options: &mut Options| options.quirks.reports.failed_jobs = 99;
-    let cases: [(&dyn Fn(&mut Options), &str); 3] = [
-        (&missing, "No matching event name"),
-        (&forbidden, "answered 403"),
-        (&failing, "failed"),
-    ];
-    for (change, problem) in cases {
+    for problem in ["No matching event name", "answered 403", "failed"] {
         let mut options = account(10);
-        change(&mut options);
+        match problem {
+            "answered 403" => options.quirks.forbidden = vec!["reports/raw".to_owned()],
+            "failed" => options.quirks.reports.failed_jobs = 99,
+            _ => options.quirks.reports.missing_events = vec![EVENTS[3].to_owned()],
+        }
         let sandbox = Sandbox::start(options);
         let run = tap(&sandbox, &["conversations", "messages", "agents"]).run();
         run.assert_failed(1, &["2 of 3 streams failed: conversations, messages"]);

@@ -8,13 +8,16 @@ use std::time::{Duration, Instant};
 use ureq::Agent;
 use ureq::http::{HeaderMap, Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
-use url::{Url, form_urlencoded};
+use url::form_urlencoded;
 
 use super::address::Address;
 use super::get::Get;
 use super::limits::{self, Limits};
+use super::problems::{
+    api_error, header_text, is_unknown_host, looks_like_html, redirect_target, without_values,
+};
 use super::retry::RetryPolicy;
-use crate::error::{ApiError, Error, Result};
+use crate::error::{Error, Result};
 use crate::progress;
 use crate::secret::Secret;
 
@@ -24,9 +27,6 @@ const LARGEST_BODY: u64 = 256 * 1024 * 1024;
 /// How often an answer is tried again that comes from a wrong host rather
 /// than from an API in trouble: the user waits for the message.
 const TRIES_AT_WRONG_HOST: u32 = 2;
-
-/// The beginning of a body that is shown in an error, in characters.
-const SHOWN_BODY: usize = 200;
 
 /// What the client needs to know.
 pub struct Options {
@@ -365,95 +365,5 @@ impl Api<'_> {
     /// The counter behind `requests`, for who watches it.
     pub fn counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.requests)
-    }
-}
-
-fn looks_like_html(body: &str) -> bool {
-    body.trim_start().starts_with('<')
-}
-
-fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
-    Some(headers.get(name)?.to_str().ok()?.to_owned())
-}
-
-/// The host of a redirect: the rest of the address may hold secrets.
-fn redirect_target(headers: &HeaderMap) -> String {
-    let target = header_text(headers, "location").unwrap_or_default();
-    match Url::parse(&target) {
-        Ok(url) => url.host_str().unwrap_or_default().to_owned(),
-        Err(_) => "another address".to_owned(),
-    }
-}
-
-/// What is wrong with an answer's shape, without the value that is wrong.
-fn without_values(problem: &serde_json::Error) -> String {
-    let problem = problem.to_string();
-    match problem.split_once(", expected ") {
-        Some((_, expected)) => format!("the answer is not as documented: expected {expected}"),
-        None => problem,
-    }
-}
-
-/// Whether the host's name could not be resolved.
-fn is_unknown_host(error: &ureq::Error) -> bool {
-    match error {
-        ureq::Error::HostNotFound => true,
-        // What the system's resolver says has no kind of its own.
-        ureq::Error::Io(error) => error.to_string().contains("lookup address"),
-        _ => false,
-    }
-}
-
-/// The API's errors come as `{code, status, message}`, as `{success: false,
-/// error_code, error_message}`, or as no JSON at all.
-fn api_error(request: String, status: u16, body: &str, trace: Option<String>) -> ApiError {
-    let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    let text = |names: [&str; 2]| {
-        names.iter().find_map(|name| match &json[*name] {
-            serde_json::Value::String(text) => Some(text.clone()),
-            serde_json::Value::Number(number) => Some(number.to_string()),
-            _ => None,
-        })
-    };
-    let code = text(["status", "error_code"]).unwrap_or_default();
-    let message = text(["message", "error_message"]).unwrap_or_else(|| {
-        let words: Vec<&str> = body.split_whitespace().collect();
-        words.join(" ").chars().take(SHOWN_BODY).collect()
-    });
-    ApiError {
-        request,
-        status,
-        code,
-        message,
-        trace,
-        retry_after: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_every_form_of_error() {
-        for (body, code, message) in [
-            (
-                r#"{"code":404,"status":"AGENT_NOT_FOUND","message":"agent not found"}"#,
-                "AGENT_NOT_FOUND",
-                "agent not found",
-            ),
-            (
-                r#"{"success":false,"error_code":5,"error_message":"No matching event name"}"#,
-                "5",
-                "No matching event name",
-            ),
-            ("Bad\n  Gateway", "", "Bad Gateway"),
-        ] {
-            let error = api_error("GET /v2/x".into(), 404, body, None);
-            assert_eq!(
-                (error.code.as_str(), error.message.as_str()),
-                (code, message)
-            );
-        }
     }
 }

@@ -8,6 +8,7 @@ mod get;
 mod limits;
 mod link;
 mod pages;
+mod problems;
 pub mod reports;
 mod retry;
 mod storage;

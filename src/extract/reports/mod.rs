@@ -2,10 +2,11 @@
 //!
 //! [`plan`] cuts a stream's time into windows, [`slots`] lines these up with
 //! the jobs of earlier runs, [`lane`] keeps what has become of each,
-//! [`schedule`] says which stream's turn it is, [`engine`] asks for them, looks
-//! at them and has them downloaded ([`download`]), and [`rows`] writes what is
-//! in the files.
+//! [`schedule`] says which stream's turn it is, [`engine`] has them asked for
+//! and looked at ([`asking`]) and downloaded ([`download`]), and [`rows`]
+//! writes what is in the files.
 
+mod asking;
 mod columns;
 mod download;
 mod engine;

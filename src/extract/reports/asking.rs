@@ -1,0 +1,190 @@
+//! The engine's asking thread: asks for reports, and looks at their jobs.
+
+use std::sync::MutexGuard;
+use std::time::{Duration, Instant};
+
+use chrono::{SubsecRound, Utc};
+
+use super::engine::{Engine, StopOnPanic};
+use super::schedule::{Action, Schedule};
+use super::slots::{Job, Slot, Step};
+use crate::error::{Error, Result};
+use crate::extract::window::Window;
+use crate::freshchat::reports::{Progress, look, request};
+
+/// A job is looked at after this share of the time that it has taken so far:
+/// often while it is young, and less often the longer it takes.
+const LOOK_SHARE: u32 = 20;
+
+/// The rate limits are hourly: no answer makes the next request wait longer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2 * 3600);
+
+impl Engine<'_> {
+    /// The asking thread.
+    pub(super) fn ask(&self) {
+        let _guard = StopOnPanic(self);
+        loop {
+            let mut state = self.lock();
+            let action = self.next_action(&mut state);
+            super::lines::show(self.reports.iter().map(|it| it.stream.name), &state);
+            match action {
+                Action::Finished => {
+                    // Wakes the writers, which see that all has ended.
+                    self.changed.notify_all();
+                    return;
+                }
+                Action::Wait(until) => self.wait(state, until),
+                Action::Request(at) => {
+                    drop(state);
+                    self.request(at);
+                }
+                Action::Look(at, job) => {
+                    drop(state);
+                    self.look(at, job);
+                }
+            }
+        }
+    }
+
+    fn wait(&self, state: MutexGuard<'_, Schedule>, until: Option<Instant>) {
+        match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            Some(wait) => drop(self.changed.wait_timeout(state, wait)),
+            None => drop(self.changed.wait(state)),
+        }
+    }
+
+    fn next_action(&self, state: &mut Schedule) -> Action {
+        for at in 0..self.reports.len() {
+            if state.tracks[at].is_done(self.reports[at].source.event) {
+                self.end(state, at, Ok(()));
+            }
+        }
+        state.next_action()
+    }
+
+    /// Asks for the first planned window of a stream. That it was asked for is
+    /// in the state before the request goes out, so that a run that is killed
+    /// and started again keeps the pace too.
+    fn request(&self, at: usize) {
+        let (api, event) = (&self.reports[at].api, self.reports[at].source.event);
+        let now = Utc::now().trunc_subsecs(3);
+        let mut state = self.lock();
+        let lane = &mut state.tracks[at].lane;
+        lane.count_request(now);
+        let window = lane.first_planned().map(|slot| slot.window);
+        let (Some(window), Ok(())) = (window, self.save(&mut state, at)) else {
+            return;
+        };
+        drop(state);
+        let Window { from, to } = window;
+        let requested = request(api, event, from, to);
+        let mut state = self.lock();
+        let pause = asked_pause(&requested).max(self.run.settings.report_request_interval);
+        state.next_request = Instant::now() + pause;
+        let answered_at = Utc::now().trunc_subsecs(3);
+        state.tracks[at].lane.note_answer(answered_at);
+        match requested {
+            Ok(id) => {
+                log::info!("report {event}: job {id} asked for, {from} to {to}");
+                let job = Job {
+                    id,
+                    from,
+                    to,
+                    requested_at: answered_at,
+                };
+                let look_at = Instant::now() + self.run.settings.report_poll_interval;
+                if let Some(slot) = state.tracks[at].lane.first_planned() {
+                    slot.step = Step::Requested { job, look_at };
+                }
+                // An error has ended the stream.
+                let _ = self.save(&mut state, at);
+            }
+            Err(error) => {
+                let _ = self.save(&mut state, at);
+                self.refused(&mut state, at, error);
+            }
+        }
+    }
+
+    /// A request for a report that was not answered with a job.
+    fn refused(&self, state: &mut Schedule, at: usize, error: Error) {
+        let event = self.reports[at].source.event;
+        let passing = match &error {
+            // A permission of its own: no other report may be read either.
+            Error::Api(api) if api.status == 403 => {
+                for at in 0..self.reports.len() {
+                    if state.tracks[at].lane.has_planned() {
+                        self.end(state, at, Err(Error::Api(api.clone())));
+                    }
+                }
+                return;
+            }
+            Error::Api(api) => matches!(api.status, 408 | 429 | 500..=599),
+            Error::Transport { .. } | Error::NotJson { .. } | Error::Unexpected { .. } => true,
+            _ => false,
+        };
+        if !passing {
+            return self.end(state, at, Err(error));
+        }
+        let Some(slot) = state.tracks[at].lane.first_planned() else {
+            return;
+        };
+        slot.failed_requests += 1;
+        if slot.failed_requests > self.run.settings.max_retries {
+            return self.end(state, at, Err(error));
+        }
+        log::info!("report {event}: {error}; asking again at the next turn");
+    }
+
+    /// Looks at a job.
+    fn look(&self, at: usize, job: Job) {
+        let settings = self.run.settings;
+        let looked = look(&self.reports[at].api, &job.id);
+        let mut state = self.lock();
+        let Some(slot) = state.tracks[at].lane.head_mut() else {
+            return;
+        };
+        let taken = (Utc::now() - job.requested_at).to_std().unwrap_or_default();
+        let problem = match looked {
+            Ok(Progress::Done(links)) => {
+                slot.step = Step::Ready { job, links };
+                self.changed.notify_all();
+                return;
+            }
+            Ok(Progress::Pending) if taken < settings.report_timeout => {
+                let wait = settings.report_poll_interval.max(taken / LOOK_SHARE);
+                let look_at = Instant::now() + wait;
+                slot.step = Step::Requested { job, look_at };
+                return;
+            }
+            Ok(Progress::Pending) => format!("was not done after {} minutes", taken.as_secs() / 60),
+            Ok(Progress::Failed) => "failed".to_owned(),
+            Err(error) if error.status() == Some(404) => "is not known any more".to_owned(),
+            Err(error) => return self.end(&mut state, at, Err(error)),
+        };
+        self.redo(&mut state, at, format!("job {} {problem}", job.id));
+    }
+
+    /// Gives the head's job up, to be asked for anew unless that was done often.
+    pub(super) fn redo(&self, state: &mut Schedule, at: usize, problem: String) {
+        let event = self.reports[at].source.event;
+        let Some(again) = state.tracks[at].lane.head_mut().map(Slot::redo) else {
+            return;
+        };
+        // Out of the state in any case: the next run asks for it anew.
+        let _ = self.save(state, at);
+        if again {
+            log::warn!("report {event}: {problem}; asking for it anew");
+        } else {
+            self.end(state, at, Err(Error::Report { event, problem }));
+        }
+    }
+}
+
+/// How long an answer asks to wait before the next request.
+fn asked_pause(requested: &Result<String>) -> Duration {
+    match requested {
+        Err(Error::Api(api)) => api.retry_after.unwrap_or_default().min(LONGEST_PAUSE),
+        _ => Duration::ZERO,
+    }
+}
