@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use freshchat_sandbox::{Request, Sandbox};
 
-use crate::tap::{Tap, account, assert_complete};
+use crate::tap::{Tap, account, assert_complete, wait_until};
 
 /// Calls of an hour.
-const LIMIT: usize = 40;
+const LIMIT: usize = 80;
 
 #[test]
 fn two_taps_share_one_limit() {
-    let mut options = account(150);
+    let mut options = account(300);
     options.sizes.conversations_per_user = 1..=1;
     options.hourly_limit = Some(LIMIT as u32);
     options.hour = Duration::from_secs(1);
@@ -26,6 +26,7 @@ fn two_taps_share_one_limit() {
     let (reader, walker) = (tap("users"), tap("user_conversations"));
     let (read, walked) = thread::scope(|scope| {
         let walking = scope.spawn(|| walker.succeed());
+        wait_until(|| sandbox.total() > 5);
         (reader.succeed(), walking.join().unwrap())
     });
     for (stream, run) in [("users", read), ("user_conversations", walked)] {

@@ -54,8 +54,9 @@ fn run_on_terminal(tap: &Tap, variables: &[(&str, &str)]) -> String {
 
 #[test]
 fn a_line_per_stream_shows_what_it_has_done() {
-    let mut options = account(500);
-    options.latency = Duration::from_millis(60);
+    let mut options = account(30);
+    // Lines are drawn five times a second.
+    options.latency = Duration::from_secs(1);
     let sandbox = Sandbox::start(options);
     let screen = run_on_terminal(&Tap::new(&sandbox).streams(&["users", "roles"]), &[]);
     assert!(screen.contains('\u{1b}'), "{screen:?}");
