@@ -179,3 +179,19 @@ fn nothing_selected_is_said() {
     assert!(run.stderr.contains("no stream is selected"));
     assert_eq!(sandbox.total(), 0);
 }
+
+#[test]
+fn a_null_in_a_catalog_is_as_if_it_were_not_there() {
+    let sandbox = Sandbox::start(account(3));
+    let catalog = json!({"streams": [
+        {"tap_stream_id": "roles", "stream": null, "schema": null, "key_properties": null,
+            "replication_method": null, "selected": true,
+            "metadata": [{"breadcrumb": null, "metadata": null}]},
+        {"tap_stream_id": null, "stream": "groups", "selected": true, "metadata": null},
+    ]});
+    let run = Tap::new(&sandbox).catalog(&catalog).succeed();
+    for stream in ["roles", "groups"] {
+        crate::tap::assert_complete(&sandbox, stream, run.records(stream));
+    }
+    assert_eq!(run.of_type("SCHEMA").len(), 2);
+}

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::schema::Fields;
@@ -16,15 +16,15 @@ pub struct Catalog {
 /// One stream of a catalog. Members that this tap doesn't use are let be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub tap_stream_id: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub stream: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_properties: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub schema: Map<String, Value>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "or_default")]
     pub metadata: Vec<Metadata>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication_method: Option<String>,
@@ -36,8 +36,17 @@ pub struct Entry {
 /// The metadata of one node of a stream's schema.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Metadata {
+    #[serde(default, deserialize_with = "or_default")]
     pub breadcrumb: Vec<String>,
+    #[serde(default, deserialize_with = "or_default")]
     pub metadata: Map<String, Value>,
+}
+
+/// A null is what a tool without a value leaves: as if it weren't there.
+fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 impl Entry {
