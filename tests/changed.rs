@@ -230,14 +230,6 @@ fn users_are_found_without_the_conversations_stream() {
     assert!(run.stderr.contains(&log), "{}", run.stderr);
 }
 
-/// What a target has of a run that was killed: all before its last STATE.
-fn committed(run: &Run) -> Run {
-    let lines: Vec<&str> = run.stdout.split_inclusive('\n').collect();
-    let is_state = |line: &&str| line.starts_with("{\"type\":\"STATE\"");
-    let last = lines.iter().rposition(is_state);
-    Run::of_stdout(lines[..last.map_or(0, |at| at + 1)].concat())
-}
-
 #[test]
 fn killed_anywhere_and_resumed_is_complete() {
     const KILLS: usize = 50;
@@ -260,7 +252,7 @@ fn killed_anywhere_and_resumed_is_complete() {
     let mut resumed = BTreeSet::new();
     for kill in 1..=KILLS {
         sandbox.clear_requests();
-        let first = committed(&tap().kill_after(all * kill / (KILLS + 1)));
+        let first = tap().kill_after(all * kill / (KILLS + 1)).committed();
         let second = tap().state(&first.state()).succeed();
         for stream in WALK {
             let records = first.records(stream).into_iter();

@@ -254,6 +254,15 @@ impl Run {
         Self::new(stdout.into_bytes(), Vec::new(), None)
     }
 
+    /// What a target surely has of a run that was killed: all up to its last
+    /// STATE.
+    pub fn committed(&self) -> Self {
+        let lines: Vec<&str> = self.stdout.split_inclusive('\n').collect();
+        let is_state = |line: &&str| line.starts_with("{\"type\":\"STATE\"");
+        let last = lines.iter().rposition(is_state);
+        Self::of_stdout(lines[..last.map_or(0, |at| at + 1)].concat())
+    }
+
     /// What must hold of any output: each record comes after its schema, is
     /// valid against it, and has its key.
     fn check(&self) {

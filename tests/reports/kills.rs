@@ -25,20 +25,10 @@ fn bounded(sandbox: &Sandbox) -> Tap {
         .set("report_request_interval_seconds", 0.05)
 }
 
-/// What a target has of a run that was killed: all before its last STATE, and
-/// maybe more.
-fn committed(run: &Run) -> Run {
-    let lines: Vec<&str> = run.stdout.split_inclusive('\n').collect();
-    let last = lines
-        .iter()
-        .rposition(|line| line.starts_with("{\"type\":\"STATE\""));
-    Run::of_stdout(lines[..last.map_or(0, |at| at + 1)].concat())
-}
-
 /// Resumes a run that was killed, and checks what both did.
 fn resume(sandbox: &Sandbox, killed: &Run) {
     let resumed = bounded(sandbox).state(&killed.state()).succeed();
-    let committed = committed(killed);
+    let committed = killed.committed();
     for stream in STREAMS {
         assert_rows_of_state(sandbox, stream, &committed, &resumed);
     }
