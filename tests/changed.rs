@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::conversations::{WALK, time};
 use crate::reports::{asked, asked_counts, assert_rows, day, posts};
-use crate::tap::{Run, Tap, account, assert_complete, by_key};
+use crate::tap::{Tap, account, assert_complete, by_key};
 
 const REPORTS: [&str; 5] = [
     "report_conversation_created",
