@@ -58,6 +58,10 @@ fn judge(stream: &Stream, error: &Error) -> Status {
         Some(404) if optional => {
             log::warn!("stream `{name}`: this account doesn't have it: {error}");
         }
+        _ if matches!(error, Error::Stopped) => {
+            log::warn!("stream `{name}`: the run ends before it is complete");
+            return Status::Failed;
+        }
         _ if is_unknown_event(error) => {
             log::warn!("stream `{name}`: this account doesn't have it: {error}");
         }

@@ -46,7 +46,7 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
         .into_iter()
         .partition(|it| matches!(it.stream.source, Source::Report(_)));
     let plan = plan(&run, &others);
-    let conversations = plan.reports();
+    let conversations = plan.search(&run)?;
     let reports = begin_reports(&run, &client, reports, conversations.is_some())?;
     let engine = Engine::new(&run, &storage, reports, conversations);
     if conversations.is_some() {
@@ -62,6 +62,7 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
     let mut rows = Vec::new();
     let ended = thread::scope(|scope| {
         let extracting = scope.spawn(|| engine.run());
+        let _guard = engine.stop_on_panic();
         let ended = entities.sync(others, &mut rows);
         if !matches!(ended, Ok(None)) {
             engine.stop();

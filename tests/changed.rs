@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::conversations::{WALK, time};
 use crate::reports::{asked, asked_counts, assert_rows, day, posts};
-use crate::tap::{Tap, account, assert_complete, by_key};
+use crate::tap::{Run, Tap, account, assert_complete, by_key, catalog_of, with_stream_metadata};
 
 const REPORTS: [&str; 5] = [
     "report_conversation_created",
@@ -249,7 +249,6 @@ fn killed_anywhere_and_resumed_is_complete() {
     };
     let all = tap().succeed().messages.len();
     let total = sandbox.total();
-    let mut resumed = BTreeSet::new();
     for kill in 1..=KILLS {
         sandbox.clear_requests();
         let first = tap().kill_after(all * kill / (KILLS + 1)).committed();
@@ -270,13 +269,8 @@ fn killed_anywhere_and_resumed_is_complete() {
             "kill {kill}: {} > {most}",
             sandbox.total()
         );
-        resumed.insert(second.stderr.contains("INFO walk: going on with"));
+        assert!(second.stderr.contains("INFO walk: going on with"));
     }
-    assert_eq!(
-        resumed.len(),
-        2,
-        "some were killed before the walk, some within it"
-    );
 }
 
 #[test]
@@ -291,7 +285,6 @@ fn jobs_are_taken_up_until_their_conversations_are_read() {
     let first = tap().run();
     first.assert_failed(1, &["streams failed"]);
     assert_complete(&sandbox, "messages", first.records("messages"));
-    let jobs = posts(&sandbox).len();
     sandbox.with_options(|options| options.faults.clear());
     sandbox.clear_requests();
     let second = tap().state(&first.state()).succeed();
@@ -301,8 +294,11 @@ fn jobs_are_taken_up_until_their_conversations_are_read() {
         "user_conversations",
         second.records("user_conversations"),
     );
-    assert_eq!(posts(&sandbox).len(), 0);
-    assert_eq!(sandbox.count("reports/raw/{id}"), jobs);
+    // Into the month that goes up to now, rows may have come since.
+    let asked = asked(&sandbox);
+    assert_eq!(asked.len(), 5);
+    assert!(asked.iter().all(|(_, _, to)| *to == end), "{asked:?}");
+    assert_eq!(sandbox.count("reports/raw/{id}"), 10);
     for report in REPORTS {
         assert!(second.state()["bookmarks"][report]["jobs_of_conversations"].is_null());
     }
@@ -334,7 +330,7 @@ fn what_the_reports_do_not_reach_is_walked_once() {
         assert_complete(&sandbox, stream, first.records(stream));
     }
     assert!(
-        first.stderr.contains("all users are walked this once"),
+        first.stderr.contains("all users are walked"),
         "{}",
         first.stderr
     );
@@ -416,4 +412,141 @@ fn a_report_without_the_conversations_is_refused() {
         "{}",
         run.stderr
     );
+}
+
+/// A state as it is when the next run begins so many hours later.
+fn later(mut state: Value, hours: i64) -> Value {
+    let back = |time: &mut Value| {
+        if time.is_string() {
+            *time = json!(self::time(time) - TimeDelta::hours(hours));
+        }
+    };
+    for (_, bookmark) in state["bookmarks"].as_object_mut().unwrap() {
+        for name in ["walk_started_at", "last_requested_at"] {
+            if let Some(time) = bookmark.get_mut(name) {
+                back(time);
+            }
+        }
+        if let Some(requested) = bookmark.get_mut("requested_today") {
+            requested["day"] = json!("2020-01-01");
+        }
+        let jobs = bookmark.get_mut("jobs_of_conversations");
+        for job in jobs.and_then(Value::as_array_mut).into_iter().flatten() {
+            back(&mut job["requested_at"]);
+        }
+    }
+    state
+}
+
+#[test]
+fn what_the_reports_name_comes_whatever_its_time() {
+    let mut options = account(20);
+    options.sizes.conversations_per_user = 1..=1;
+    let sandbox = Sandbox::start(options);
+    // The longest conversation, in the middle of it.
+    let truth = sandbox.truth("conversations");
+    let begin = |record: &Value| time(&record["created_time"]);
+    let length = |record: &&Value| time(&record["updated_time"]) - begin(record);
+    let long = truth.iter().max_by_key(length).unwrap();
+    let run = tap(&sandbox, &["conversations"])
+        .set("end_date", (begin(long) + length(&long) / 2).to_rfc3339())
+        .succeed();
+    // Its later update may be one that no report names.
+    let found = ids(run.records("conversations"));
+    assert!(found.contains(long["conversation_id"].as_str().unwrap()));
+}
+
+#[test]
+fn a_search_may_take_days() {
+    let mut options = account(20);
+    options.days = 200;
+    let sandbox = Sandbox::start(options);
+    let tap = |budget: u32, state: &Value| {
+        tap(&sandbox, &["messages"])
+            .set("end_date", day(&sandbox, 0))
+            .set("report_jobs_per_event_per_day", budget)
+            .state(state)
+    };
+    let mut state = json!({});
+    for asked in [3, 6] {
+        let run = tap(3, &state).run();
+        run.assert_failed(1, &["messages"]);
+        assert_eq!(posts(&sandbox).len(), 5 * asked);
+        state = later(run.state(), 25);
+    }
+    let last = tap(3, &state).succeed();
+    assert_complete(&sandbox, "messages", last.records("messages"));
+    assert_eq!(asked_counts(&sandbox).into_values().max(), Some(1));
+}
+
+#[test]
+fn a_walk_that_goes_on_takes_up_jobs_of_any_age() {
+    let mut options = account(200);
+    options.sizes.conversations_per_user = 1..=1;
+    let sandbox = Sandbox::start(options);
+    let streams = ["conversations", "report_message_sent"];
+    let tap = || tap(&sandbox, &streams).set("report_lookback_hours", 0);
+    let all = tap().succeed().messages.len();
+    let first = tap().kill_after(all - 40).committed();
+    let place = &first.state()["bookmarks"]["conversations"]["walk_conversations_to"];
+    assert!(!place.as_str().unwrap().is_empty());
+    sandbox.clear_requests();
+    // The report's own rows are another matter: its jobs of today are spent.
+    let mut state = later(first.state(), 25);
+    let today = Utc::now().format("%Y-%m-%d").to_string();
+    state["bookmarks"]["report_message_sent"]["requested_today"] =
+        json!({"day": today, "count": 9});
+    let second = tap()
+        .set("report_jobs_per_event_per_day", 9)
+        .state(&state)
+        .succeed();
+    let records = [&first, &second].map(|run| run.records("conversations"));
+    assert_complete(&sandbox, "conversations", records.into_iter().flatten());
+    assert_eq!(posts(&sandbox).len(), 0);
+}
+
+#[test]
+fn the_state_keeps_its_size_where_a_stream_fails_again_and_again() {
+    let sandbox = Sandbox::start(account(20));
+    let refused = Fault::new("conversations/{id}", 1, FaultKind::Status(400)).times(9999);
+    sandbox.with_options(|options| options.faults = vec![refused]);
+    let mut state = json!({});
+    let mut sizes = Vec::new();
+    for _ in 0..4 {
+        let run = tap(&sandbox, &WALK).state(&state).run();
+        run.assert_failed(1, &["conversations"]);
+        assert!(!run.bookmark("messages").is_null());
+        state = run.state();
+        sizes.push(state.to_string().len());
+    }
+    assert_eq!(sizes[1..], [sizes[1]; 3], "{sizes:?}");
+}
+
+#[test]
+fn up_to_when_it_is_complete_never_goes_back() {
+    let sandbox = Sandbox::start(account(10));
+    for by in ["reports", "users"] {
+        let tap = || tap(&sandbox, &WALK).set("conversation_discovery", by);
+        let first = tap().succeed();
+        let end = day(&sandbox, 30);
+        let second = tap().set("end_date", end).state(&first.state()).succeed();
+        let bookmarks = |run: &Run| WALK.map(|stream| run.state()["bookmarks"][stream].clone());
+        assert_eq!(bookmarks(&second), bookmarks(&first));
+    }
+}
+
+#[test]
+fn users_lists_are_incremental_whatever_the_catalog_says() {
+    let sandbox = Sandbox::start(quiet(20));
+    let full = json!({"replication-method": "FULL_TABLE"});
+    let full = full.as_object().unwrap().clone();
+    let catalog = with_stream_metadata(&catalog_of(&WALK), WALK[0], full);
+    let run = Tap::new(&sandbox)
+        .set("conversation_discovery", "reports")
+        .set("start_date", "2015-01-01")
+        .catalog(&catalog)
+        .state(&complete_at(Utc::now()))
+        .succeed();
+    assert_eq!(run.of_type("RECORD").len(), 0);
+    assert_eq!((posts(&sandbox).len(), sandbox.count("users")), (5, 0));
 }

@@ -60,6 +60,8 @@ struct Known<'a> {
     #[serde(borrow)]
     users: Option<&'a RawValue>,
     #[serde(borrow)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow)]
     created_time: Option<&'a RawValue>,
     #[serde(borrow)]
     updated_time: Option<&'a RawValue>,
@@ -74,15 +76,22 @@ impl<'a> Known<'a> {
     /// The ids of the users that it names, as JSON, each once.
     fn users(&self) -> Vec<String> {
         #[derive(Deserialize)]
-        struct User<'a> {
+        struct Within<'a> {
             #[serde(borrow)]
             id: Option<&'a RawValue>,
+            #[serde(borrow)]
+            user_id: Option<&'a RawValue>,
         }
-        let listed = self.users.map(RawValue::get).unwrap_or("[]");
-        let listed: Vec<Option<User>> = serde_json::from_str(listed).unwrap_or_default();
-        let listed = listed.into_iter().filter_map(|user| user?.id);
+        let list = |list: Option<&'a RawValue>| -> Vec<Option<Within>> {
+            let list = list.map_or("[]", RawValue::get);
+            serde_json::from_str(list).unwrap_or_default()
+        };
+        let users = list(self.users).into_iter().filter_map(|user| user?.id);
+        let of_messages = list(self.messages).into_iter();
+        let of_messages = of_messages.filter_map(|message| message?.user_id);
         let mut ids: Vec<String> = Vec::new();
-        for id in self.user_id.into_iter().chain(listed).map(RawValue::get) {
+        for id in self.user_id.into_iter().chain(users).chain(of_messages) {
+            let id = id.get();
             if !matches!(id, "null" | "\"\"") && !ids.iter().any(|own| own == id) {
                 ids.push(id.to_owned());
             }
@@ -152,9 +161,10 @@ impl<'a> Lane<'a> {
                 self.nameless = users.is_empty().then(|| id.clone());
                 continue;
             }
-            // What the reports name has changed, whatever its time says.
-            let from = self.by == Discovery::Users;
-            if self.takes(known.updated_time, from) {
+            // What the reports name has changed, whatever its time says, and no
+            // later run may hear of it again.
+            let by_time = self.by == Discovery::Users;
+            if !by_time || self.takes(known.updated_time, true) {
                 self.sink.record(
                     record,
                     with_conversation(&known, &[("conversation_id", &id)]),

@@ -14,7 +14,7 @@ mod walk;
 
 use std::mem;
 
-use super::reports::{self, Engine};
+use super::reports::Engine;
 use super::users::{UserTime, Users};
 use super::{Run, StreamRun};
 use crate::error::{Error, Result};
@@ -38,6 +38,7 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
     };
     let mut streams = Streams {
         run,
+        engine,
         progress: plan.progress.clone(),
         users: Tally::default(),
         lanes: Vec::new(),
@@ -58,7 +59,7 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
         apis.push(api);
         streams.lanes.push(Lane::new(*part, sink, window, plan));
     }
-    let walked = streams.walk(&apis, engine);
+    let walked = streams.walk(&apis);
     let (ended, errors) = streams.close(walked);
     for (stream_run, error) in group.iter_mut().zip(errors) {
         stream_run.error = error;
@@ -69,6 +70,7 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
 /// The streams of a walk, and how far they are.
 struct Streams<'a> {
     run: &'a Run<'a>,
+    engine: &'a Engine<'a>,
     progress: Progress,
     /// How the users' lists were answered.
     users: Tally,
@@ -77,7 +79,7 @@ struct Streams<'a> {
 
 impl Streams<'_> {
     /// Walks to the end; `apis` are those of the lanes.
-    fn walk(&mut self, apis: &[&Api], engine: &Engine) -> Result<()> {
+    fn walk(&mut self, apis: &[&Api]) -> Result<()> {
         let settings = self.run.settings;
         // Where two streams are made of the same answers, the later one's
         // table row has the requests.
@@ -110,10 +112,8 @@ impl Streams<'_> {
                 )
             }
             Position::Conversations(place) => {
-                let changed = Changed::behind(engine.conversations()?, place.as_deref());
+                let changed = Changed::behind(self.engine.conversations()?, place.as_deref());
                 changed.announce(fetch.calls_each(), apis[0]);
-                // From here on, a stopped run goes on with these.
-                self.write_bookmarks(false)?;
                 fetch.run(
                     |hand_over| changed.run(hand_over),
                     |part| self.take(part, &fetch),
@@ -187,11 +187,11 @@ impl Streams<'_> {
     fn write_bookmarks(&self, complete: bool) -> Result<()> {
         let bookmark = |lane: &Lane| Some((lane.name(), lane.bookmark(&self.progress, complete)?));
         let bookmarks = self.lanes.iter().filter_map(bookmark);
-        let mut bookmarks: Vec<_> = bookmarks.collect();
-        if complete && bookmarks.len() == self.lanes.len() {
-            bookmarks.extend(reports::forget_found(self.run.output));
+        let bookmarks: Vec<_> = bookmarks.collect();
+        match complete && bookmarks.len() == self.lanes.len() {
+            true => Ok(self.engine.conversations_read(bookmarks)?),
+            false => Ok(self.run.output.checkpoint_all(bookmarks)?),
         }
-        Ok(self.run.output.checkpoint_all(bookmarks)?)
     }
 
     /// Ends the walk: what ended all streams, and what ended each alone.

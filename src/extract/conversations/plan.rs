@@ -1,11 +1,12 @@
 //! How the conversations of a run are found, and from when on they are read.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
-use super::progress::Progress;
+use super::progress::{Position, Progress};
+use crate::error::Result;
 use crate::extract::Run;
-use crate::extract::reports::oldest_start;
+use crate::extract::reports::{Search, oldest_start};
 use crate::extract::window::Window;
 use crate::singer::Bookmark;
 use crate::streams::{Source, Stream, WalkStream};
@@ -13,6 +14,10 @@ use crate::timestamp;
 
 /// Up to when a stream without a replication key is complete, in its bookmark.
 const COMPLETE_TO: &str = "walk_complete_to";
+
+/// A walk of which no conversation is read yet is begun anew after this time:
+/// what changed since is then read, too.
+const STALE: TimeDelta = TimeDelta::hours(24);
 
 /// A way to the conversations (setting `conversation_discovery`).
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -29,6 +34,7 @@ pub struct Plan {
     pub by: Discovery,
     /// The walk to begin, or to go on with.
     pub progress: Progress,
+    resumed: bool,
     windows: Vec<(&'static Stream, Window)>,
 }
 
@@ -47,33 +53,49 @@ impl Plan {
         if by == Discovery::Reports && !reached_back {
             log::warn!(
                 "conversations are wanted from a time on that the reports don't reach, which go \
-                 back to {}: all users are walked this once",
+                 back to {}: all users are walked",
                 timestamp::format(oldest)
             );
             by = Discovery::Users;
             windows = self::windows(run, by, streams);
         }
-        let progress = unfinished(run, by, &windows).unwrap_or_else(|| {
-            let to = windows
-                .first()
-                .map_or(run.started_at, |(_, window)| window.to);
-            Progress::new(run.started_at, to, by)
-        });
+        let unfinished = unfinished(run, by, &windows);
         Self {
             by,
-            progress,
+            resumed: unfinished.is_some(),
+            progress: unfinished.unwrap_or_else(|| {
+                let first = windows.first();
+                let to = first.map_or(run.started_at, |(_, window)| window.to);
+                Progress::new(run.started_at, to, by)
+            }),
             windows,
         }
     }
 
-    /// The time whose reports name the conversations to read, if they do.
-    pub fn reports(&self) -> Option<Window> {
-        let from = self.windows.iter().map(|(_, window)| window.from).min()?;
-        let window = Window {
-            from,
-            to: self.progress.to,
+    /// What the reports are asked for, if they are. Notes in the streams'
+    /// bookmarks that this walk is begun: a run that is stopped while the
+    /// reports are extracted goes on with it, and with its jobs.
+    ///
+    /// # Errors
+    /// Stdout can't be written to.
+    pub fn search(&self, run: &Run) -> Result<Option<Search>> {
+        let from = self.windows.iter().map(|(_, window)| window.from).min();
+        let Some(from) = from.filter(|_| self.by == Discovery::Reports) else {
+            return Ok(None);
         };
-        (self.by == Discovery::Reports).then_some(window)
+        let bookmarks = self.windows.iter().map(|(stream, window)| {
+            let mut bookmark = run.output.bookmark(stream.name);
+            self.progress.write(&mut bookmark, window.from);
+            (stream.name, bookmark)
+        });
+        run.output.checkpoint_all(bookmarks.collect::<Vec<_>>())?;
+        Ok(Some(Search {
+            window: Window {
+                from,
+                to: self.progress.to,
+            },
+            resumed: self.resumed,
+        }))
     }
 
     /// The time to read of a stream.
@@ -89,8 +111,15 @@ pub fn complete(bookmark: &mut Bookmark, stream: &Stream, to: DateTime<Utc>) {
     Progress::clear(bookmark);
     match stream.replication_key {
         Some(key) => bookmark.advance(key, to),
-        None => bookmark.set(COMPLETE_TO, timestamp::format(to)),
+        None => {
+            let to = complete_to(bookmark).map_or(to, |before| before.max(to));
+            bookmark.set(COMPLETE_TO, timestamp::format(to));
+        }
     }
+}
+
+fn complete_to(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
+    timestamp::parse(bookmark.get(COMPLETE_TO)?.as_str()?)
 }
 
 /// The time to read of each stream.
@@ -102,13 +131,11 @@ fn windows(
     let window = |(stream, full_table): &(&'static Stream, bool)| {
         let bookmark = run.output.bookmark(stream.name);
         let reached = match (by, &stream.source) {
-            _ if *full_table => None,
             // All lists are read.
             (Discovery::Users, Source::Walk(WalkStream::Lists)) => None,
-            (Discovery::Reports, Source::Walk(WalkStream::Lists)) => {
-                let complete_to = bookmark.get(COMPLETE_TO);
-                complete_to.and_then(|time| timestamp::parse(time.as_str()?))
-            }
+            // Discovery calls the stream full-table, which it is by users.
+            (Discovery::Reports, Source::Walk(WalkStream::Lists)) => complete_to(&bookmark),
+            _ if *full_table => None,
             _ => bookmark.value(),
         };
         // What a report tells late is read from when it happened on.
@@ -128,6 +155,10 @@ fn unfinished(run: &Run, by: Discovery, windows: &[(&'static Stream, Window)]) -
         Progress::read(&bookmark, by, window.from, window.to)
     };
     let unfinished = Progress::common(windows.iter().map(progress))?;
+    let begun = unfinished.position != Position::Conversations(None);
+    if !begun && run.started_at - unfinished.started_at > STALE {
+        return None;
+    }
     log::info!(
         "walk: going on with the one that was started at {}",
         timestamp::format(unfinished.started_at)

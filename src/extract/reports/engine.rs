@@ -6,6 +6,7 @@
 //! a long download doesn't hold up the next request. Streams take turns; within
 //! a stream, rows leave in the order of time.
 
+use std::io;
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -14,12 +15,12 @@ use std::time::{Duration, Instant};
 use super::download::{Downloads, NotWritten};
 use super::rows::RowWriter;
 use super::schedule::{Schedule, Track, lane};
+use super::slots::{Search, forget_found};
 use crate::error::{Error, Result};
 use crate::extract::Run;
 use crate::extract::ids::Ids;
-use crate::extract::window::Window;
 use crate::freshchat::{Api, RetryPolicy, Storage};
-use crate::singer::RecordWriter;
+use crate::singer::{Bookmark, RecordWriter};
 use crate::streams::{self, ReportSource};
 
 /// Threads that write finished jobs.
@@ -80,13 +81,13 @@ impl Drop for StopOnPanic<'_, '_> {
 }
 
 impl<'a> Engine<'a> {
-    /// Plans the streams' windows; `conversations` is the time in which those
-    /// are wanted that the reports name.
+    /// Plans the streams' windows; `conversations` is where those are searched
+    /// for.
     pub fn new(
         run: &'a Run<'a>,
         storage: &'a Storage,
         reports: Vec<ReportRun<'a>>,
-        conversations: Option<Window>,
+        conversations: Option<Search>,
     ) -> Self {
         let mut tracks = Vec::new();
         let mut kept = Vec::new();
@@ -153,25 +154,29 @@ impl<'a> Engine<'a> {
         self.reports.iter().zip(tracks).map(finished).collect()
     }
 
+    /// Ends all streams where the thread panics that has the result.
+    pub fn stop_on_panic(&self) -> StopOnPanic<'_, 'a> {
+        StopOnPanic(self)
+    }
+
     /// Ends all streams as soon as what is under way allows it.
     pub fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
     }
 
-    /// The conversations that the reports name. Waits until these reports have
-    /// ended.
+    /// The conversations that the reports name. Waits until all are found.
     ///
     /// # Errors
-    /// [`Error::Discovery`]: not all of them could be read.
+    /// [`Error::Discovery`]: a report couldn't be read.
     pub fn conversations(&self) -> Result<Ids> {
         let mut state = self.lock();
         loop {
-            match state.search.failed.take() {
+            match state.unsearched.take() {
                 Some(error) if error.ends_run() => return Err(error),
                 Some(error) => return Err(Error::Discovery(Box::new(error))),
-                None if state.search.left == 0 => break,
                 None if state.stopped => return Err(Error::Stopped),
+                None if !state.is_searched() => break,
                 None => {}
             }
             state = self
@@ -184,6 +189,26 @@ impl<'a> Engine<'a> {
         Ok(mem::take(
             &mut found.unwrap_or_else(PoisonError::into_inner),
         ))
+    }
+
+    /// Sets these bookmarks: the conversations that were found are read, and
+    /// the jobs that they were found with aren't kept any longer.
+    ///
+    /// # Errors
+    /// Stdout can't be written to.
+    pub fn conversations_read(&self, bookmarks: Vec<(&'static str, Bookmark)>) -> io::Result<()> {
+        // Under this lock, no stream of the engine changes its bookmark.
+        let mut state = self.lock();
+        for track in &mut state.tracks {
+            track.lane.forget_found();
+        }
+        let output = self.run.output;
+        output.checkpoint_all(
+            bookmarks
+                .into_iter()
+                .chain(forget_found(output))
+                .collect::<Vec<_>>(),
+        )
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Schedule> {
@@ -259,19 +284,16 @@ impl<'a> Engine<'a> {
         if track.ended.is_some() {
             return;
         }
-        if track.lane.finds_conversations() {
-            let failed = result.as_ref().err().cloned();
-            let event = self.reports[at].source.event;
-            // Where windows are left, today's jobs are all asked for.
-            let spent = track.lane.head().map(|_| Error::Report {
-                event,
+        if track.lane.is_searched() {
+            let spent = || Error::Report {
+                event: self.reports[at].source.event,
                 problem: "today's jobs are all asked for".to_owned(),
-            });
-            let failed = failed.or(spent);
-            state.search.left -= 1;
-            state.search.failed = state.search.failed.take().or(failed);
+            };
+            let error = result.as_ref().err().cloned().unwrap_or_else(spent);
+            state.unsearched.get_or_insert(error);
         }
         let ends_run = result.as_ref().is_err_and(Error::ends_run);
+        let track = &mut state.tracks[at];
         track.ended = Some((result, self.started.elapsed()));
         state.stopped |= ends_run;
         self.changed.notify_all();

@@ -2,6 +2,7 @@
 //! has become of each.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
@@ -42,12 +43,13 @@ impl Lane {
         bookmark: &Bookmark,
         wanted: Wanted,
         cut: Cut,
+        lookback: Duration,
         budget: u32,
         now: DateTime<Utc>,
     ) -> Self {
         let requested = bookmark.progress(REQUESTED_TODAY);
         Self {
-            slots: slots::plan(bookmark, wanted, cut, now),
+            slots: slots::plan(bookmark, wanted, cut, lookback, now),
             wanted,
             found: Vec::new(),
             requested: requested.unwrap_or(Requested {
@@ -59,9 +61,15 @@ impl Lane {
         }
     }
 
-    /// Whether the conversations are wanted that the report names.
-    pub fn finds_conversations(&self) -> bool {
-        self.wanted.conversations.is_some()
+    /// Whether the conversations are wanted that windows of it name.
+    pub fn is_searched(&self) -> bool {
+        self.slots.iter().any(|slot| slot.conversations)
+    }
+
+    /// Forgets the jobs whose conversations are found.
+    pub fn forget_found(&mut self) {
+        self.wanted.conversations = None;
+        self.found.clear();
     }
 
     /// The window whose rows come next.
@@ -160,7 +168,9 @@ mod tests {
             rows: None,
             conversations: None,
         };
-        let lane = |bookmark: &Bookmark| Lane::new(bookmark, wanted, Cut::Days, 2, time("05"));
+        let lane = |bookmark: &Bookmark| {
+            Lane::new(bookmark, wanted, Cut::Days, Duration::ZERO, 2, time("05"))
+        };
         let mut first = lane(&Bookmark::default());
         first.count_request(time("05"));
         assert!(!first.is_spent(time("05")));

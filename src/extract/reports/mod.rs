@@ -23,4 +23,4 @@ pub use columns::Aliases;
 pub use engine::{Engine, Finished, ReportRun};
 
 pub use plan::{Cut, oldest_start};
-pub use slots::forget_found;
+pub use slots::Search;

@@ -8,7 +8,7 @@ use super::engine::ReportRun;
 use super::lane::{Lane, last_requested_at};
 use super::plan::oldest_start;
 use super::rows::RowWriter;
-use super::slots::{Job, Rows, Step, Wanted};
+use super::slots::{Job, Rows, Search, Step, Wanted};
 use crate::error::{Error, Result};
 use crate::extract::Run;
 use crate::extract::window::Window;
@@ -26,7 +26,8 @@ pub struct Schedule {
     /// No report is asked for before.
     pub next_request: Instant,
     pub stopped: bool,
-    pub search: Search,
+    /// Why a report isn't complete that conversations are searched for in.
+    pub unsearched: Option<Error>,
     /// The stream whose turn it is.
     turn: usize,
 }
@@ -37,15 +38,6 @@ pub struct Track {
     /// Away while the stream's rows are written.
     pub writer: Option<RowWriter>,
     pub ended: Option<(Result<()>, Duration)>,
-}
-
-/// How far the reports are that name conversations.
-#[derive(Default)]
-pub struct Search {
-    /// Reports that haven't ended.
-    pub left: usize,
-    /// Why one of them isn't complete.
-    pub failed: Option<Error>,
 }
 
 /// A job that is done, and what is wanted of it.
@@ -72,17 +64,19 @@ pub enum Action {
 impl Schedule {
     /// The schedule of these streams, of which each is to be begun.
     pub fn new(run: &Run, tracks: Vec<Track>) -> Self {
-        let finds = |track: &&Track| track.lane.finds_conversations();
         Self {
-            search: Search {
-                left: tracks.iter().filter(finds).count(),
-                failed: None,
-            },
             tracks,
+            unsearched: None,
             next_request: Instant::now() + wait_of_earlier_runs(run),
             stopped: false,
             turn: 0,
         }
+    }
+
+    /// Whether conversations are yet to be found.
+    pub fn is_searched(&self) -> bool {
+        let mut tracks = self.tracks.iter();
+        tracks.any(|track| track.ended.is_none() && track.lane.is_searched())
     }
 
     pub fn is_finished(&self) -> bool {
@@ -181,26 +175,41 @@ impl Track {
     }
 }
 
-/// The lane of a report; `conversations` is the time in which those are wanted
-/// that the reports name.
-pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Window>) -> Lane {
+/// The lane of a report, which may be searched for conversations.
+pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Lane {
+    let settings = run.settings;
     let bookmark = run.output.bookmark(report.stream.name);
-    let wanted = Wanted {
-        rows: report.selected.then(|| rows(run, report, &bookmark)),
-        conversations: conversations.filter(|_| report.source.names_conversations),
+    let conversations = conversations.filter(|_| report.source.names_conversations);
+    // With one lookback for both, one job serves both.
+    let lookback = match conversations {
+        Some(_) => settings.report_lookback.max(settings.lookback),
+        None => settings.report_lookback,
     };
-    let budget = run.settings.report_jobs_per_event_per_day;
-    Lane::new(&bookmark, wanted, report.source.cut, budget, run.started_at)
+    let rows = report
+        .selected
+        .then(|| rows(run, report, &bookmark, lookback));
+    let wanted = Wanted {
+        rows,
+        conversations,
+    };
+    Lane::new(
+        &bookmark,
+        wanted,
+        report.source.cut,
+        lookback,
+        settings.report_jobs_per_event_per_day,
+        run.started_at,
+    )
 }
 
 /// The rows of a stream: from its bookmark minus the lookback, or from the
 /// start date, but no further back than the API takes.
-fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark) -> Rows {
+fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) -> Rows {
     let settings = run.settings;
     let event = report.source.event;
     let reached = bookmark.value().filter(|_| !report.full_table);
     let from = match reached {
-        Some(value) => (value - settings.report_lookback).max(settings.start_date.min(value)),
+        Some(value) => (value - lookback).max(settings.start_date.min(value)),
         None => settings.start_date,
     };
     let oldest = oldest_start(run.started_at);

@@ -1,7 +1,7 @@
 //! The windows of one report, and the jobs that were asked for them.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -48,8 +48,17 @@ impl Job {
 pub struct Wanted {
     /// The rows, for the report's own stream.
     pub rows: Option<Rows>,
-    /// The conversations that are named in this time.
-    pub conversations: Option<Window>,
+    /// The conversations that it names.
+    pub conversations: Option<Search>,
+}
+
+/// The time whose reports are searched for conversations.
+#[derive(Debug, Clone, Copy)]
+pub struct Search {
+    pub window: Window,
+    /// Whether an earlier run began with just this window: its jobs are what
+    /// is wanted.
+    pub resumed: bool,
 }
 
 /// The rows that are wanted of a report.
@@ -145,8 +154,8 @@ pub fn save(slots: &VecDeque<Slot>, wanted: Wanted, found: &[Job], bookmark: &mu
     }
 }
 
-/// The bookmarks of all streams without the jobs whose conversations were
-/// found, and are read now: those that had any.
+/// The bookmarks of those streams that have jobs whose conversations were
+/// found, and are read now, without them.
 pub fn forget_found(output: &Output) -> impl Iterator<Item = (&'static str, Bookmark)> {
     STREAMS.iter().filter_map(|stream| {
         let mut bookmark = output.bookmark(stream.name);
@@ -169,9 +178,14 @@ fn set_or_remove(bookmark: &mut Bookmark, name: &str, value: Option<Value>) {
 }
 
 /// Jobs of an earlier run that are of use yet, in the order of time.
-fn jobs(bookmark: &Bookmark, name: &str, now: DateTime<Utc>) -> Vec<Job> {
+fn jobs(
+    bookmark: &Bookmark,
+    name: &str,
+    now: DateTime<Utc>,
+    is_of_use: impl Fn(&Job) -> bool,
+) -> Vec<Job> {
     let mut jobs: Vec<Job> = bookmark.progress(name).unwrap_or_default();
-    jobs.retain(|job| now - job.requested_at < OLDEST_JOB && job.from < job.to);
+    jobs.retain(|job| is_of_use(job) && job.from < job.to);
     jobs.sort_by_key(|job| job.from);
     for job in &mut jobs {
         // A clock that went ahead must not keep a job from growing too old.
@@ -182,27 +196,47 @@ fn jobs(bookmark: &Bookmark, name: &str, now: DateTime<Utc>) -> Vec<Job> {
 
 /// The windows of a report: those of its rows, and before them those of which
 /// only the conversations are wanted.
-pub fn plan(bookmark: &Bookmark, wanted: Wanted, cut: Cut, now: DateTime<Utc>) -> VecDeque<Slot> {
+pub fn plan(
+    bookmark: &Bookmark,
+    wanted: Wanted,
+    cut: Cut,
+    lookback: Duration,
+    now: DateTime<Utc>,
+) -> VecDeque<Slot> {
     let mut of_rows = match wanted.rows {
         None => VecDeque::new(),
         Some(Rows { reached, whole }) => {
-            let resume_at = bookmark.progress(JOBS_FROM);
-            fill(cut, jobs(bookmark, JOBS, now), resume_at, reached, whole)
+            let is_young = |job: &Job| now - job.requested_at < OLDEST_JOB;
+            let jobs = jobs(bookmark, JOBS, now, is_young);
+            fill(cut, jobs, bookmark.progress(JOBS_FROM), reached, whole)
         }
     };
-    let Some(window) = wanted.conversations else {
+    let Some(Search { window, resumed }) = wanted.conversations else {
         return of_rows;
     };
-    for slot in &mut of_rows {
-        slot.conversations = slot.window.overlaps(window);
-    }
-    let rest = Window {
-        to: of_rows
-            .front()
-            .map_or(window.to, |first| first.window.from.min(window.to)),
+    // A job that was asked for before all of its rows were there is of no use
+    // to another search, which goes on behind it.
+    let is_settled = |job: &Job| job.requested_at - lookback >= job.to;
+    let mut known = jobs(bookmark, JOBS_OF_CONVERSATIONS, now, |job| {
+        job.window().overlaps(window) && (resumed || is_settled(job))
+    });
+    let covered_to = match resumed {
+        true => covered_to(window, &known),
+        false => window.from,
+    };
+    let uncovered = Window {
+        from: covered_to,
         ..window
     };
-    let mut known = jobs(bookmark, JOBS_OF_CONVERSATIONS, now);
+    for slot in &mut of_rows {
+        slot.conversations = slot.window.overlaps(uncovered);
+    }
+    // Up to where the windows of the rows serve the search, too.
+    let first = of_rows.front().map_or(window.to, |slot| slot.window.from);
+    let rest = Window {
+        to: first.max(covered_to).min(window.to),
+        ..window
+    };
     known.retain(|job| job.window().overlaps(rest));
     let mut slots = fill(cut, known, None, None, rest);
     for slot in &mut slots {
@@ -210,6 +244,15 @@ pub fn plan(bookmark: &Bookmark, wanted: Wanted, cut: Cut, now: DateTime<Utc>) -
     }
     slots.append(&mut of_rows);
     slots
+}
+
+/// Up to where the jobs, which are in order, cover a window from its start on.
+fn covered_to(window: Window, jobs: &[Job]) -> DateTime<Utc> {
+    jobs.iter()
+        .fold(window.from, |to, job| match job.from <= to {
+            true => to.max(job.to),
+            false => to,
+        })
 }
 
 /// The jobs where they are, and windows for the time that no job covers.
