@@ -25,7 +25,7 @@ struct Family {
 /// [`Error::TestFailed`] after the last; a family that the token may not read
 /// is no failure.
 pub fn run(config: &Config) -> Result<()> {
-    let client = sync::client(config);
+    let client = sync::client(config, |_| {});
     let api = client.api();
     let mut failed = 0;
     for family in families() {

@@ -188,8 +188,10 @@ impl Merged {
     }
 
     fn check(mut self, schema: &Value) -> Result<Config> {
-        // A null is what a template without a value leaves: as if not set.
-        self.values.retain(|_, value| !value.is_null());
+        // Nulls and empty texts are what templates without a value leave, and
+        // Meltano for an empty variable: as if not set.
+        self.values
+            .retain(|_, value| !value.is_null() && value != "");
         self.validate(schema)?;
         for (name, property) in properties(schema) {
             if let (false, Some(default)) =

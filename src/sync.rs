@@ -31,7 +31,9 @@ use crate::watch;
 pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()> {
     let output = Arc::new(Output::new(state));
     watch::start(&output);
-    let client = client(config);
+    let client = client(config, |exchange| {
+        metrics::http_request(exchange.endpoint, exchange.status, exchange.took);
+    });
     let storage = storage(config);
     let run = Run {
         settings: &config.settings,
@@ -176,8 +178,8 @@ fn storage(config: &Config) -> Storage {
     Storage::new(&settings.user_agent, settings.request_timeout, loopback)
 }
 
-/// The client of a run, which logs a Singer metric for each exchange.
-pub fn client(config: &Config) -> Client {
+/// A client with the config's settings, which has each exchange observed.
+pub fn client(config: &Config, observe: fn(&Exchange)) -> Client {
     let Settings {
         retry_base,
         retry_max,
@@ -199,9 +201,6 @@ pub fn client(config: &Config) -> Client {
             config.settings.rate_limit_reserve_percent,
             retry_max,
         ),
-    };
-    let observe = |exchange: &Exchange| {
-        metrics::http_request(exchange.endpoint, exchange.status, exchange.took);
     };
     Client::new(options, observe)
 }

@@ -34,7 +34,7 @@ fn a_wrong_setting_is_named_with_its_file() {
         ("api_token", json!("abc\n"), "header"),
         ("user_agent", json!("a\nb"), "header"),
         ("start_date", json!("-262143-01-01"), "RFC 3339"),
-        ("api_token", json!(""), "`api_token`"),
+        ("api_token", json!(""), "missing"),
     ];
     for (setting, value, word) in cases {
         let tap = Tap::new(&sandbox).set(setting, value.clone());
@@ -45,6 +45,19 @@ fn a_wrong_setting_is_named_with_its_file() {
         };
         assert_refused(&sandbox, tap, &["config.json", &format!("`{name}`"), word]);
     }
+}
+
+#[test]
+fn an_empty_value_is_none() {
+    let sandbox = Sandbox::start(account(1));
+    let run = Tap::new(&sandbox)
+        .set("domain", "")
+        .set("end_date", "")
+        .set("user_agent", "")
+        .set("conversation_discovery", "")
+        .streams(&["roles"])
+        .succeed();
+    assert!(!run.stderr.contains("WARNING"), "{}", run.stderr);
 }
 
 #[test]

@@ -46,6 +46,14 @@ def select(catalog, group):
     return {"streams": streams}
 
 
+def is_state(line):
+    """Whether a line of the target's is a state: some print other things, too."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
 def sync(group):
     """Runs the tap and the target once, and keeps what the target confirms."""
     variable = f"freshchat_state_{group}"
@@ -56,12 +64,18 @@ def sync(group):
         catalog = select(json.loads(discovered.stdout), group)
         Path(folder, "catalog.json").write_text(json.dumps(catalog))
         Path(folder, "state.json").write_text(Variable.get(variable, default="{}"))
-        environment = {"FRESHCHAT_TARGET": TARGET, **os.environ}
+        target = os.environ.get("FRESHCHAT_TARGET") or TARGET
         with subprocess.Popen(
-            ["bash", "-c", PIPE], cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
+            ["bash", "-c", PIPE],
+            cwd=folder,
+            env={**os.environ, "FRESHCHAT_TARGET": target},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
         ) as pipe:
-            for state in pipe.stdout:
-                Variable.set(variable, state.strip())
+            for line in pipe.stdout:
+                if is_state(line):
+                    Variable.set(variable, line.strip())
         if pipe.returncode != 0:
             raise RuntimeError(f"exit code {pipe.returncode}: the log above says why")
 
