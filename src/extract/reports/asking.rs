@@ -14,7 +14,7 @@ use crate::freshchat::reports::{Progress, look, request};
 
 /// A job is looked at after this share of the time that it has taken so far:
 /// often while it is young, and less often the longer it takes.
-const LOOK_SHARE: u32 = 20;
+const LOOK_SHARE: u32 = 10;
 
 /// The rate limits are hourly: no answer makes the next request wait longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2 * 3600);
