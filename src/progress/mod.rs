@@ -3,6 +3,8 @@
 //!
 //! Every function here does nothing while no lines are shown.
 
+mod terminal;
+
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,12 +12,16 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use chrono::{Local, TimeDelta};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use self::terminal::Terminal;
 use crate::logging;
 
 /// Time between two drawings.
 const TICK: Duration = Duration::from_millis(200);
+
+/// Most drawings in a second, whatever changes.
+const RATE: u8 = 20;
 
 /// Shorter waits would only flicker.
 const SHOWN_WAIT: Duration = Duration::from_secs(1);
@@ -29,7 +35,8 @@ pub type Counter = Arc<AtomicU64>;
 struct Live {
     board: Mutex<Board>,
     changed: Condvar,
-    bars: MultiProgress,
+    /// One bar has all of them, so that they are drawn as one.
+    bar: ProgressBar,
     drawing: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -64,7 +71,7 @@ pub fn start() {
     let live = Live {
         board: Mutex::default(),
         changed: Condvar::new(),
-        bars: MultiProgress::new(),
+        bar: bar(),
         drawing: Mutex::default(),
     };
     let live = LIVE.get_or_init(|| live);
@@ -93,7 +100,7 @@ pub fn stop() {
 /// Runs something that writes to stderr, with the lines out of its way.
 pub fn above(write: impl FnOnce()) {
     match LIVE.get() {
-        Some(live) => live.bars.suspend(write),
+        Some(live) => live.bar.suspend(write),
         None => write(),
     }
 }
@@ -148,6 +155,15 @@ pub fn time_of(at: Instant) -> String {
     time.format("%H:%M:%S").to_string()
 }
 
+/// A bar that shows nothing but its message.
+fn bar() -> ProgressBar {
+    let terminal = Box::new(Terminal::default());
+    let target = ProgressDrawTarget::term_like_with_hz(terminal, RATE);
+    let style =
+        ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(None, target).with_style(style)
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -166,33 +182,18 @@ impl Live {
 
     /// Draws until `stop`.
     fn draw(&self) {
-        let style = ProgressStyle::with_template("{wide_msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let mut bars: Vec<ProgressBar> = Vec::new();
         let mut board = self.board();
         while !board.stopped {
             let lines = board.lines(Instant::now());
             // Drawing may take its time on a slow terminal.
             drop(board);
-            while bars.len() > lines.len() {
-                if let Some(bar) = bars.pop() {
-                    bar.finish_and_clear();
-                    self.bars.remove(&bar);
-                }
-            }
-            while bars.len() < lines.len() {
-                let bar = ProgressBar::no_length().with_style(style.clone());
-                bars.push(self.bars.add(bar));
-            }
-            for (bar, line) in bars.iter().zip(lines) {
-                bar.set_message(line);
-            }
+            self.bar.set_message(lines.join("\n"));
             let waited = self.changed.wait_timeout(self.board(), TICK);
             board = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(board);
-        let _ = self.bars.clear();
-        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        self.bar.finish_and_clear();
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
     }
 }
 
