@@ -204,7 +204,10 @@ fn a_report_shows_its_job() {
     let tap = Tap::new(&sandbox).catalog(&catalog);
     let screen = run_on_terminal(&tap, &[]);
     assert!(screen.contains("report_csat_score "), "{screen:?}");
-    assert!(screen.contains(": being made, next look at "), "{screen:?}");
+    assert!(
+        screen.contains("job being made, next look at "),
+        "{screen:?}"
+    );
 }
 
 #[test]
@@ -257,6 +260,29 @@ fn the_lines_of_another_program_stay() {
     assert_eq!(shown.len(), expected.len(), "{shown:#?}");
     for (row, line) in shown.iter().zip(expected) {
         assert!(row.starts_with(&line), "{row:?} for {line:?}");
+    }
+}
+
+#[test]
+fn what_runs_has_a_place_beside_all_reports() {
+    let mut catalog = discovered().clone();
+    for entry in catalog["streams"].as_array_mut().unwrap() {
+        entry["selected"] = true.into();
+    }
+    for size in [(24, 80), (24, 50), (8, 40)] {
+        let sandbox = silent_on("users");
+        let tap = Tap::new(&sandbox)
+            .catalog(&catalog)
+            .set("report_request_interval_seconds", 60)
+            .arg("--log-level=warning");
+        let terminal = Terminal::open(size);
+        let child = terminal.spawn(&tap, &[]);
+        wait_until(|| {
+            let rows = rows(size, &terminal.sent());
+            let first = rows.first().is_some_and(|row| row.starts_with("users "));
+            first && rows.last().unwrap().ends_with(" more")
+        });
+        assert_eq!(interrupt(terminal, child), ["^C"], "{size:?}");
     }
 }
 

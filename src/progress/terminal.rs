@@ -47,6 +47,13 @@ fn size() -> (u16, u16) {
     }
 }
 
+/// The columns, and the rows for live lines: a third of them is for the log.
+pub fn room() -> (usize, usize) {
+    let (width, height) = size();
+    let rows = usize::from(height) * 2 / 3;
+    (width.into(), rows.saturating_sub(GAP))
+}
+
 /// What draws the lines, or clears them where there are none: one write, so
 /// that no other comes between.
 fn drawing(lines: &[String]) -> String {
