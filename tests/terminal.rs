@@ -174,6 +174,14 @@ fn a_line_per_stream_shows_what_it_has_done() {
         "{screen:?}"
     );
     assert!(!screen.contains(sandbox.token()));
+    // What is left is the log, but for the ends of its longer lines.
+    let left = rows((24, 100), &screen);
+    assert!(
+        !left
+            .iter()
+            .any(|row| row.starts_with("users ") || row.starts_with("roles ")),
+        "{left:#?}"
+    );
 }
 
 #[test]
@@ -190,6 +198,22 @@ fn a_wait_shows_its_reason_and_its_end_and_no_token() {
     let screen = run_on_terminal(&tap, &[]);
     assert!(screen.contains("waiting until "), "{screen:?}");
     assert!(!screen.contains(sandbox.token()));
+}
+
+#[test]
+fn the_words_of_a_server_dont_steer_the_terminal() {
+    let mut options = account(5);
+    let body = r#"{"code": 503, "message": "back \u001b[2Jsoon"}"#.to_owned();
+    let headers = vec![("Retry-After".to_owned(), "2".to_owned())];
+    let kind = FaultKind::StatusWith(503, headers, body);
+    options.faults = vec![Fault::new("users", 1, kind)];
+    let sandbox = Sandbox::start(options);
+    let screen = run_on_terminal(&Tap::new(&sandbox).streams(&["users"]), &[]);
+    assert!(
+        screen.contains(" answered 503: back  [2Jsoon "),
+        "{screen:?}"
+    );
+    assert!(!screen.contains("\u{1b}[2J"), "{screen:?}");
 }
 
 #[test]
