@@ -80,10 +80,10 @@ impl LogLevel {
 /// before a code other than 0 begins with `CRITICAL`.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let result = parse(arguments).and_then(|args| args.map_or(Ok(()), act));
+    progress::stop();
     let Err(error) = result else {
         return ExitCode::SUCCESS;
     };
-    progress::stop();
     let code = error.exit_code();
     if code != 0 {
         logging::critical(&error.to_string());

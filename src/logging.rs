@@ -87,7 +87,8 @@ fn format_of_environment() -> Format {
 }
 
 fn print(level: &str, message: &str) {
-    let message = redact(message.replace(['\n', '\r'], " "));
+    // A server's words must not steer the terminal, nor begin a line.
+    let message = redact(message.replace(char::is_control, " "));
     let line = if is_json() {
         structured(level, &message).to_string()
     } else if message.starts_with(METRIC) && progress::is_shown() {

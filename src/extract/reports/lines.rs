@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::schedule::Schedule;
 use super::slots::{Slot, Step};
 use crate::extract::window::Window;
-use crate::progress::{self, time_of};
+use crate::progress::{self, Jobs, time_of};
 
 /// Shows the jobs of each stream on a terminal; `streams` are those of the
 /// tracks, in their order.
@@ -19,10 +19,10 @@ pub fn show(streams: impl Iterator<Item = &'static str>, schedule: &Schedule) {
     }
 }
 
-/// The lines of a stream's windows. No report is asked for before
+/// What is told of a stream's windows. No report is asked for before
 /// `next_request`.
-fn of<'a>(slots: impl Iterator<Item = &'a Slot>, next_request: Instant) -> Vec<String> {
-    let mut lines = Vec::new();
+fn of<'a>(slots: impl Iterator<Item = &'a Slot>, next_request: Instant) -> Jobs {
+    let mut under_way = Vec::new();
     let mut planned: usize = 0;
     for (at, slot) in slots.enumerate() {
         let step = match &slot.step {
@@ -34,19 +34,19 @@ fn of<'a>(slots: impl Iterator<Item = &'a Slot>, next_request: Instant) -> Vec<S
                 format!("being made, next look at {}", time_of(*look_at))
             }
             // Rows leave in the order of time: nobody looks before its turn.
-            Step::Requested { .. } => "asked for, its turn comes after the ones before".to_owned(),
+            Step::Requested { .. } => "asked for, waits for the one before".to_owned(),
             Step::Ready { .. } => "ready".to_owned(),
             Step::Writing { .. } => "being read".to_owned(),
         };
-        lines.push(format!("job {}: {step}", text(slot.window)));
+        // The window last: a narrow terminal has no room for it.
+        under_way.push(format!("job {step}: {}", text(slot.window)));
     }
-    if planned > 0 {
-        lines.push(format!(
-            "{planned} more to ask for, the next at {}",
-            time_of(next_request)
-        ));
+    let next = || time_of(next_request);
+    Jobs {
+        under_way,
+        planned: (planned > 0)
+            .then(|| format!("{planned} more to ask for, the next at {}", next())),
     }
-    lines
 }
 
 fn text(window: Window) -> String {

@@ -3,19 +3,26 @@
 //!
 //! Every function here does nothing while no lines are shown.
 
+mod lines;
+mod terminal;
+
 use std::io::IsTerminal;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use chrono::{Local, TimeDelta};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use self::terminal::Terminal;
 use crate::logging;
 
 /// Time between two drawings.
 const TICK: Duration = Duration::from_millis(200);
+
+/// Most drawings in a second, whatever changes.
+const RATE: u8 = 20;
 
 /// Shorter waits would only flicker.
 const SHOWN_WAIT: Duration = Duration::from_secs(1);
@@ -29,7 +36,8 @@ pub type Counter = Arc<AtomicU64>;
 struct Live {
     board: Mutex<Board>,
     changed: Condvar,
-    bars: MultiProgress,
+    /// One bar has all of them, so that they are drawn as one.
+    bar: ProgressBar,
     drawing: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -47,7 +55,16 @@ struct Line {
     started: Instant,
     records: Counter,
     requests: Counter,
-    jobs: Vec<String>,
+    jobs: Jobs,
+}
+
+/// What is told of a report stream's jobs.
+#[derive(Default)]
+pub struct Jobs {
+    /// A line for each.
+    pub under_way: Vec<String>,
+    /// A line for all that no report is asked for yet.
+    pub planned: Option<String>,
 }
 
 /// Shows lines from now on, if a person sees them: stderr is a terminal that
@@ -64,7 +81,7 @@ pub fn start() {
     let live = Live {
         board: Mutex::default(),
         changed: Condvar::new(),
-        bars: MultiProgress::new(),
+        bar: bar(),
         drawing: Mutex::default(),
     };
     let live = LIVE.get_or_init(|| live);
@@ -93,7 +110,7 @@ pub fn stop() {
 /// Runs something that writes to stderr, with the lines out of its way.
 pub fn above(write: impl FnOnce()) {
     match LIVE.get() {
-        Some(live) => live.bars.suspend(write),
+        Some(live) => live.bar.suspend(write),
         None => write(),
     }
 }
@@ -106,17 +123,17 @@ pub fn follow(stream: &'static str, records: Counter, requests: Counter) {
             started: Instant::now(),
             records,
             requests,
-            jobs: Vec::new(),
+            jobs: Jobs::default(),
         });
     });
 }
 
-/// Shows these lines below the stream's own, in place of earlier ones. They
+/// Shows these jobs below the stream's line, in place of earlier ones. They
 /// are only asked for if they are shown.
-pub fn jobs(stream: &str, lines: impl FnOnce() -> Vec<String>) {
+pub fn jobs(stream: &str, jobs: impl FnOnce() -> Jobs) {
     with_board(|board| {
         if let Some(line) = board.streams.iter_mut().find(|line| line.name == stream) {
-            line.jobs = lines();
+            line.jobs = jobs();
         }
     });
 }
@@ -135,7 +152,8 @@ pub fn waiting(wait: Duration, reason: &str) {
     with_board(|board| {
         let until = Instant::now() + wait;
         if board.wait.as_ref().is_none_or(|(shown, _)| *shown < until) {
-            let reason = reason.replace(['\n', '\r'], " ");
+            // A server's words must not move the cursor.
+            let reason = reason.replace(char::is_control, " ");
             board.wait = Some((until, logging::redact(reason)));
         }
     });
@@ -146,6 +164,15 @@ pub fn time_of(at: Instant) -> String {
     let left = at.saturating_duration_since(Instant::now());
     let time = Local::now() + TimeDelta::from_std(left).unwrap_or_default();
     time.format("%H:%M:%S").to_string()
+}
+
+/// A bar that shows nothing but its message.
+fn bar() -> ProgressBar {
+    let terminal = Box::new(Terminal::default());
+    let target = ProgressDrawTarget::term_like_with_hz(terminal, RATE);
+    let style =
+        ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(None, target).with_style(style)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -166,117 +193,27 @@ impl Live {
 
     /// Draws until `stop`.
     fn draw(&self) {
-        let style = ProgressStyle::with_template("{wide_msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let mut bars: Vec<ProgressBar> = Vec::new();
         let mut board = self.board();
         while !board.stopped {
-            let lines = board.lines(Instant::now());
+            let lines = board.lines(Instant::now(), terminal::room());
             // Drawing may take its time on a slow terminal.
             drop(board);
-            while bars.len() > lines.len() {
-                if let Some(bar) = bars.pop() {
-                    bar.finish_and_clear();
-                    self.bars.remove(&bar);
-                }
-            }
-            while bars.len() < lines.len() {
-                let bar = ProgressBar::no_length().with_style(style.clone());
-                bars.push(self.bars.add(bar));
-            }
-            for (bar, line) in bars.iter().zip(lines) {
-                bar.set_message(line);
-            }
+            self.bar.set_message(lines.join("\n"));
             let waited = self.changed.wait_timeout(self.board(), TICK);
             board = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         drop(board);
-        let _ = self.bars.clear();
-        self.bars.set_draw_target(ProgressDrawTarget::hidden());
+        self.bar.finish_and_clear();
+        self.bar.set_draw_target(ProgressDrawTarget::hidden());
     }
 }
 
 impl Board {
-    /// The text of each line.
-    fn lines(&mut self, now: Instant) -> Vec<String> {
-        let mut lines = Vec::new();
-        let width = self.streams.iter().map(|line| line.name.len()).max();
-        let width = width.unwrap_or_default();
-        for line in &self.streams {
-            lines.push(line.text(width, now));
-            lines.extend(line.jobs.iter().map(|job| format!("  {job}")));
-        }
+    /// The lines that fit the room of columns and rows.
+    fn lines(&mut self, now: Instant, room: (usize, usize)) -> Vec<String> {
         self.wait = self.wait.take().filter(|(until, _)| *until > now);
-        if let Some((until, reason)) = &self.wait {
-            let left = until.saturating_duration_since(now).as_secs();
-            let time = time_of(*until);
-            lines.push(format!("waiting until {time} ({left} s): {reason}"));
-        }
-        lines
-    }
-}
-
-impl Line {
-    fn text(&self, width: usize, now: Instant) -> String {
-        let count = |counter: &Counter| grouped(counter.load(Ordering::Relaxed));
-        let seconds = now.saturating_duration_since(self.started).as_secs();
-        format!(
-            "{:width$}  {:>13} records  {:>9} requests  {}:{:02}:{:02}",
-            self.name,
-            count(&self.records),
-            count(&self.requests),
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60,
-        )
-    }
-}
-
-/// A number with its thousands apart: `1,234,567`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_show_counts_time_jobs_and_the_wait() {
-        let now = Instant::now();
-        let line = |name, records, requests, jobs: &[&str]| Line {
-            name,
-            started: now,
-            records: Arc::new(AtomicU64::new(records)),
-            requests: Arc::new(AtomicU64::new(requests)),
-            jobs: jobs.iter().map(|job| job.to_string()).collect(),
-        };
-        let mut board = Board {
-            streams: vec![
-                line("users", 1_234_567, 89, &[]),
-                line("report_classic", 0, 2, &["2 windows are to be asked for"]),
-            ],
-            wait: Some((now + Duration::from_secs(3700), "429".into())),
-            stopped: false,
-        };
-        let lines = board.lines(now + Duration::from_secs(3661));
-        assert_eq!(
-            lines[..3],
-            [
-                "users               1,234,567 records         89 requests  1:01:01",
-                "report_classic              0 records          2 requests  1:01:01",
-                "  2 windows are to be asked for",
-            ]
-        );
-        assert!(lines[3].starts_with("waiting until ") && lines[3].ends_with(" s): 429"));
-        assert_eq!(board.lines(now + Duration::from_secs(3701)).len(), 3);
+        let wait = self.wait.as_ref();
+        let wait = wait.map(|(until, reason)| (*until, reason.as_str()));
+        lines::of(&self.streams, wait, now, room)
     }
 }
