@@ -75,6 +75,9 @@ def readme_names(loaded, outputs):
         expect(
             row == [version, seen], f"{target.package}: {row}, and the test saw {version} {seen}"
         )
+    requirements = (ROOT / "tests/pipeline/requirements-target-duckdb.txt").read_text()
+    version = re.search("^duckdb==(.*)$", requirements, re.MULTILINE)[1]
+    expect(f"With DuckDB {version}:" in text, f"the test has DuckDB {version}")
 
 
 def main():
