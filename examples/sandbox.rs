@@ -27,6 +27,9 @@ struct Args {
     /// Wait before each answer, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS")]
     latency: u64,
+    /// Records have all fields that are known of, and some that no document names
+    #[arg(long)]
+    all_fields: bool,
     /// Also write the config to this file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -44,6 +47,13 @@ fn main() -> std::io::Result<()> {
         ..Options::default()
     };
     options.sizes.users = args.users;
+    if args.all_fields {
+        options.quirks.connector_fields = true;
+        options.quirks.new_fields = true;
+        options.quirks.reports.extra_columns = true;
+        // Some of a message's fields stand only in long conversations.
+        options.quirks.message_counts_cycle = true;
+    }
     let sandbox = Sandbox::start(options);
     let config = format!("{:#}\n", sandbox.config());
     if let Some(file) = args.counts {

@@ -12,10 +12,14 @@ import tempfile
 from pathlib import Path
 
 import meltano_project
+import outputs
 import targets
 from checks import Checks
+from outputs import Outputs
 from run import Account, Postgres, expect, stop
 
+# The users of the account that the targets load.
+USERS = 100
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -26,6 +30,34 @@ def start(stack, sandbox):
     (folder / "postgres").mkdir(mode=0o700)
     account = stack.enter_context(Account.start(sandbox, folder))
     return folder, account, stack.enter_context(Postgres.start(folder / "postgres"))
+
+
+def check_targets(checks, test, tap, account):
+    """What the tap writes, and what each target makes of it."""
+    folder = test.folder
+
+    def sync(name, what, **arguments):
+        return checks.check(what, lambda: Outputs(tap, account, folder / name, **arguments))
+
+    everything = sync("all", "the tap syncs every stream twice")
+    if not everything:
+        return
+    outputs.check_all(checks, everything)
+    loaded = targets.check_all(checks, test, everything, "both outputs")
+    # A target that takes a first row for a header does so where the first column is filled.
+    slim = sync("slim", "the tap syncs every stream without `_extra`", without=["_extra"])
+    if slim:
+        kept = targets.check_all(checks, test, slim, "both outputs without `_extra`")
+        loaded = [package for package in loaded if package in kept]
+    found = sync(
+        "by_reports",
+        "the tap finds conversations by reports",
+        streams=["user_conversations", "conversations", "messages"],
+        conversation_discovery="reports",
+    )
+    if found:
+        targets.check_reports(checks, test, found, everything)
+    checks.check("the README says which targets load what", readme_names, loaded, everything)
 
 
 def readme_names(loaded, outputs):
@@ -43,6 +75,9 @@ def readme_names(loaded, outputs):
         expect(
             row == [version, seen], f"{target.package}: {row}, and the test saw {version} {seen}"
         )
+    requirements = (ROOT / "tests/pipeline/requirements-target-duckdb.txt").read_text()
+    version = re.search("^duckdb==(.*)$", requirements, re.MULTILINE)[1]
+    expect(f"With DuckDB {version}:" in text, f"the test has DuckDB {version}")
 
 
 def main():
@@ -65,13 +100,9 @@ def main():
         project = meltano_project.Project(ROOT, meltano, folder, account, postgres)
         project.wheels = arguments.wheels
         meltano_project.check_all(checks, project)
-        outputs = checks.check(
-            "the tap syncs every stream twice", targets.Outputs, arguments.tap, account, folder
-        )
-        if outputs:
-            test = targets.Test(programs, postgres, outputs, folder)
-            loaded = targets.check_all(checks, test)
-            checks.check("the README says which targets load what", readme_names, loaded, outputs)
+        with Account.start(arguments.sandbox, folder, USERS, "--all-fields") as full:
+            test = targets.Test(programs, postgres, folder)
+            check_targets(checks, test, arguments.tap, full)
     return checks.close()
 
 

@@ -4,6 +4,7 @@ by the sample project in `meltano/`."""
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,7 @@ class Project:
             if not name.startswith(("TAP_", "TARGET_", "MELTANO_"))
         } | {
             "NO_COLOR": "1",
+            "MELTANO_SEND_ANONYMOUS_USAGE_STATS": "false",
             "TAP_FRESHCHAT_API_URL": account.config["api_url"],
             "TAP_FRESHCHAT_API_TOKEN": account.config["api_token"],
             "TAP_FRESHCHAT_START_DATE": account.config["start_date"],
@@ -40,11 +42,11 @@ class Project:
             "TARGET_POSTGRES_DATABASE": "postgres",
         }
 
-    def run(self, *command, **variables):
+    def run(self, *command, folder=None, **variables):
         """Runs a command that must succeed: what it printed, on both outputs."""
         done = subprocess.run(
             command,
-            cwd=self.folder if self.folder.exists() else self.files,
+            cwd=folder or (self.folder if self.folder.exists() else self.files),
             env=self.environment | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -63,6 +65,8 @@ class Project:
 def check_all(checks, project):
     checks.check("pip installs the tap from source", install, project)
     wheel = checks.check("the wheel for an old C library has the command", old_wheel, project)
+    if wheel:
+        checks.check("the README adds the tap to a project", added, project, wheel)
     if not wheel or not checks.check("Meltano installs the project", set_up, project, wheel):
         return
     for name, function in [
@@ -122,11 +126,27 @@ def config_test(project):
     expect("Plugin configuration is valid" in printed, printed[-1000:])
 
 
-def select_list(project):
+def added(project, wheel):
+    """The README's commands in a new project, whose default selection is that of the sample."""
+    text = (project.root / "README.md").read_text().split("### With Meltano")[1]
+    lines = re.findall("^    (meltano .*)", text.split("In a project of your own")[1], re.MULTILINE)
+    expect(len(lines) > 2, f"commands in the README: {lines}")
+    source = "/path/to/tap-freshchat"
+    definition = "meltano/tap-freshchat.yml"
+    paths = {source: wheel, f"{source}/{definition}": project.root / definition}
+    project.call("init", "own")
+    folder = project.files / "own"
+    for line in lines:
+        command = [paths.get(word, word) for word in shlex.split(line, comments=True)[1:]]
+        project.call(*command, folder=folder)
+    select_list(project, folder)
+
+
+def select_list(project, folder=None):
     """The streams of the default selection, and no others; keys are automatic."""
-    printed, _ = project.call("select", "tap-freshchat", "--list", "--all")
+    printed, _ = project.call("select", "tap-freshchat", "--list", "--all", folder=folder)
     lines = re.findall(r"\[(selected|automatic|excluded) *\] (\w+)\.(\w+)", printed)
-    catalog, _ = project.call("invoke", "tap-freshchat", "--discover")
+    catalog, _ = project.call("invoke", "tap-freshchat", "--discover", folder=folder)
     expected = set()
     for entry in json.loads(catalog)["streams"]:
         root = next(part["metadata"] for part in entry["metadata"] if not part["breadcrumb"])
@@ -153,13 +173,25 @@ def run_twice(project):
     rows = count_users(project)
     expect(rows == project.account.counts["users"], f"{rows} users")
     project.account.forget_requests()
-    project.call("run", "tap-freshchat", "target-postgres")
+    _, log = project.call("--log-format", "json", "run", "tap-freshchat", "target-postgres")
+    log_has_fields(log)
     expect_equal(count_users(project), rows, "users after the second run")
     expect(state(project)["users"] >= bookmark, "the bookmark went back")
     asked = [dict(request["query"]) for request in project.account.requests()]
     starts = [query["updated_from"] for query in asked if "updated_from" in query]
     expected = datetime.fromisoformat(bookmark) - LOOKBACK - RESOLUTION
     expect_equal(min(map(datetime.fromisoformat, starts)), expected, "users are asked for from")
+
+
+def log_has_fields(log):
+    """Meltano's JSON has the stream and the metrics of the tap's lines apart."""
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    lines = [line for line in lines if line.get("string_id") == "tap-freshchat"]
+    streams = {line.get("stream_name") for line in lines if line["event"].endswith("complete")}
+    expect("users" in streams, f"streams that were complete: {streams}")
+    metrics = [line["metric_info"] for line in lines if "metric_info" in line]
+    counts = [metric for metric in metrics if metric["metric"] == "record_count"]
+    expect({"stream": "users"} in [metric["tags"] for metric in counts], f"metrics: {counts[:20]}")
 
 
 def state(project):

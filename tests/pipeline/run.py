@@ -135,9 +135,9 @@ class Account:
 
     @classmethod
     @contextlib.contextmanager
-    def start(cls, program, folder):
+    def start(cls, program, folder, users=USERS, *options):
         counts = folder / "counts.json"
-        command = [program, "--users", str(USERS), "--counts", counts]
+        command = [program, "--users", str(users), "--counts", counts, *options]
         with running(command, stdout=subprocess.PIPE, text=True) as process:
             yield cls(process, counts)
 

@@ -33,6 +33,9 @@ pub struct Quirks {
     /// Records carry the fields that a commercial connector lists and live answers often lack;
     /// at the start.
     pub connector_fields: bool,
+    /// Every other record of an answer, the first one among them, has fields that no document
+    /// names. What the account holds stays as it is.
+    pub new_fields: bool,
     /// The endpoint template that answers 302 to the storage's origin, under the name
     /// `localhost`.
     pub redirect: Option<String>,
@@ -67,6 +70,7 @@ impl Default for Quirks {
             forbidden: Vec::new(),
             odd_records: OddRecords::default(),
             connector_fields: false,
+            new_fields: false,
             redirect: None,
             token_echo: false,
             deleted_conversations: 0,

@@ -252,7 +252,7 @@ impl Maker<'_> {
             message["message_type"] = json!("template");
             message["message_parts"] = json!([{"text": {"content": "Hi"}}]);
             message["recipients"] = json!([message["to"]]);
-            message["metrics"] = json!({"read": 1});
+            message["metrics"] = json!({"read": 1, "rate": 0.35});
         }
         self.add_times(&mut message, &mut rng);
         message

@@ -52,6 +52,17 @@ pub fn conversation(account: &Account, index: usize, quirks: &Quirks) -> Value {
         record["org_contact_id"] = json!(rng.next().to_string());
         record["url"] = json!(conversations.url(index));
     }
+    if quirks.connector_fields {
+        let latest = detail.messages.saturating_sub(1)..detail.messages;
+        record["users"] = json!([{"id": ids.user}]);
+        record["agents"] = json!(
+            ids.agent
+                .iter()
+                .map(|id| json!({"id": id}))
+                .collect::<Vec<_>>()
+        );
+        record["messages"] = json!(account.messages(index, latest));
+    }
     record
 }
 

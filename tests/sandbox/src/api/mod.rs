@@ -2,6 +2,7 @@
 
 mod conversations;
 mod lists;
+mod new_fields;
 pub mod paging;
 mod problem;
 mod routes;
@@ -141,7 +142,11 @@ fn permitted(call: &Call<'_>) -> Result<Response, Problem> {
             return Err(call.broken(&format!("{name} is no parameter of {}", call.endpoint)));
         }
     }
-    dispatch(call)
+    let mut response = dispatch(call)?;
+    if quirks.new_fields {
+        new_fields::add(call.endpoint, &mut response);
+    }
+    Ok(response)
 }
 
 fn dispatch(call: &Call<'_>) -> Result<Response, Problem> {

@@ -257,3 +257,35 @@ fn a_redirect_leads_to_the_other_origin() {
     let location = format!("Location: http://localhost:{port}/v2/agents?page=2\r\n");
     assert!(answer.head.contains(&location), "{}", answer.head);
 }
+
+#[test]
+fn new_fields_stand_in_every_other_record() {
+    let mut options = Options::default();
+    options.quirks.new_fields = true;
+    let sandbox = Sandbox::start(options);
+    let user = sandbox.truth("users")[0]["id"].clone();
+    let day = "start=2026-01-01T00:00:00Z&end=2026-01-03T00:00:00Z";
+    for (target, lists) in [
+        ("users?created_from=2000-01-01", "/users"),
+        ("agents/status", "/states"),
+        ("conversations/fields", ""),
+        (
+            &format!("metrics/historical?metric=team_performance.responses_sent&{day}"),
+            "/data",
+        ),
+    ] {
+        let body = get(&sandbox, target).json();
+        let list = body.pointer(lists).unwrap().as_array().unwrap();
+        for (place, record) in list.iter().enumerate() {
+            let new = record["new_object"]["points"][1] == 2.35;
+            assert_eq!(new, place % 2 == 0, "{target} {place}: {record}");
+        }
+    }
+    for target in [
+        "accounts/configuration",
+        &format!("users/{}", user.as_str().unwrap()),
+    ] {
+        let body = get(&sandbox, target).json();
+        assert_eq!(body["new_number"], 17.25, "{target}");
+    }
+}
