@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 /// What stands above the definition.
 const HEAD: &str = "\
 # The plugin definition of tap-freshchat for Meltano, made by `cargo run --example meltano`.
-#     meltano add --from-ref tap-freshchat.yml tap-freshchat
+#     meltano add --no-install --from-ref tap-freshchat.yml tap-freshchat
+# Then set `_pip_url` and what to select, as the README has it.
 # `pip_url` is the tap's source, as seen from the sample project beside this file.
 ";
 
