@@ -102,19 +102,6 @@ impl ListSource {
     }
 }
 
-/// Whether the report of an event has a row for what changes a conversation:
-/// that it begins, a message, that it is resolved, and who is to answer.
-const fn names_conversations(event: &str) -> bool {
-    matches!(
-        event.as_bytes(),
-        b"Conversation-Created"
-            | b"Message-Sent"
-            | b"Conversation-Resolved"
-            | b"Conversation-Agent-Assigned"
-            | b"Conversation-Group-Assigned"
-    )
-}
-
 /// A row whose schema stands in `schemas/<name>.json`.
 macro_rules! stream {
     ($name:literal, $key:expr, $replication_key:expr, $source:expr) => {
@@ -130,20 +117,7 @@ macro_rules! stream {
 
 /// A raw report, whose rows have no key of their own unless one is given.
 macro_rules! report {
-    ($name:literal, $event:literal) => {
-        report!($name, $event, &[])
-    };
-    ($name:literal, $event:literal, $aliases:expr) => {
-        report!(
-            $name,
-            $event,
-            Cut::Months,
-            $aliases,
-            ["_row_id"],
-            "created_at"
-        )
-    };
-    ($name:literal, $event:literal, $cut:expr, $aliases:expr, $key:expr, $replication_key:literal) => {
+    (@ $names:literal, $name:literal, $event:literal, $cut:expr, $aliases:expr, $key:expr, $replication_key:literal) => {
         stream!(
             $name,
             $key,
@@ -152,9 +126,21 @@ macro_rules! report {
                 event: $event,
                 cut: $cut,
                 aliases: $aliases,
-                names_conversations: names_conversations($event),
+                names_conversations: $names,
             })
         )
+    };
+    (@ $names:literal, $name:literal, $event:literal, $aliases:expr) => {
+        report!(@ $names, $name, $event, Cut::Months, $aliases, ["_row_id"], "created_at")
+    };
+    (@ $names:literal, $name:literal, $event:literal) => {
+        report!(@ $names, $name, $event, &[])
+    };
+    (names_conversations, $($row:tt)+) => {
+        report!(@ true, $($row)+)
+    };
+    ($($row:tt)+) => {
+        report!(@ false, $($row)+)
     };
 }
 
@@ -203,9 +189,9 @@ pub static STREAMS: [Stream; 31] = [
         Source::MetricsInstant
     ),
     report!("report_chat_transcript", "Chat-Transcript", Cut::Days, &[], ["message_id"], "created_time"),
-    report!("report_conversation_created", "Conversation-Created", &[("conversation_url", "conv_url")]),
-    report!("report_message_sent", "Message-Sent"),
-    report!("report_conversation_resolved", "Conversation-Resolved"),
+    report!(names_conversations, "report_conversation_created", "Conversation-Created", &[("conversation_url", "conv_url")]),
+    report!(names_conversations, "report_message_sent", "Message-Sent"),
+    report!(names_conversations, "report_conversation_resolved", "Conversation-Resolved"),
     report!(
         "report_conversation_resolution_label",
         "Conversation-Resolution-Label",
@@ -215,8 +201,8 @@ pub static STREAMS: [Stream; 31] = [
     report!("report_first_response_time", "First-Response-Time"),
     report!("report_response_time", "Response-Time"),
     report!("report_resolution_time", "Resolution-Time"),
-    report!("report_conversation_agent_assigned", "Conversation-Agent-Assigned"),
-    report!("report_conversation_group_assigned", "Conversation-Group-Assigned"),
+    report!(names_conversations, "report_conversation_agent_assigned", "Conversation-Agent-Assigned"),
+    report!(names_conversations, "report_conversation_group_assigned", "Conversation-Group-Assigned"),
     report!("report_agent_activity", "Agent-Activity"),
     report!("report_agent_intelliassign_activity", "Agent-Intelliassign-Activity"),
     report!("report_conversation_activity", "Conversation-Activity"),

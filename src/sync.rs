@@ -153,9 +153,11 @@ fn add_reports(finished: Vec<Finished>, rows: &mut Vec<Row>) -> Result<Option<Er
             return Err(error);
         }
         if !report.selected {
-            progress::end(report.stream.name);
-            let (event, requests) = (report.stream.name, report.requests);
-            log::info!("{event}: read for the conversations that it names, {requests} requests");
+            let (name, requests) = (report.stream.name, report.requests);
+            progress::end(name);
+            log::info!(
+                "stream `{name}`: read only for the conversations that it names, {requests} requests"
+            );
             ended = ended.or(error.filter(Error::ends_run));
             continue;
         }

@@ -47,18 +47,15 @@ enum Halt {
     OutOfOrder(u64),
 }
 
-impl From<Halt> for RowError {
-    fn from(halt: Halt) -> Self {
-        match halt {
-            Halt::Error(error) => error,
-            Halt::OutOfOrder(_) => unreachable!("all rows are remembered"),
-        }
+impl From<BadFile> for RowError {
+    fn from(error: BadFile) -> Self {
+        RowError::File(error)
     }
 }
 
 impl From<BadFile> for Halt {
     fn from(error: BadFile) -> Self {
-        Halt::Error(RowError::File(error))
+        Halt::Error(error.into())
     }
 }
 
@@ -144,7 +141,10 @@ impl RowWriter {
             }
             written => written,
         };
-        written.map_err(RowError::from)
+        written.map_err(|halt| match halt {
+            Halt::Error(error) => error,
+            Halt::OutOfOrder(_) => unreachable!("all rows are remembered"),
+        })
     }
 
     /// Adds the conversations that a file names, which was checked.
@@ -169,7 +169,7 @@ impl RowWriter {
                 Ok(())
             })
         };
-        for_each_csv(file, find).map_err(RowError::from)
+        for_each_csv(file, find)
     }
 
     /// Writes the rows from the `first` one on; those before are only counted.
@@ -311,10 +311,10 @@ fn read_header(reader: &mut Reader<&mut dyn Read>) -> Result<Option<StringRecord
 
 /// Calls `each` with the further rows, in one buffer. Bytes that are no UTF-8
 /// are replaced.
-fn for_each_row(
+fn for_each_row<E: From<BadFile>>(
     reader: &mut Reader<&mut dyn Read>,
-    mut each: impl FnMut(&StringRecord) -> Result<(), Halt>,
-) -> Result<(), Halt> {
+    mut each: impl FnMut(&StringRecord) -> Result<(), E>,
+) -> Result<(), E> {
     let mut bytes = ByteRecord::new();
     while reader.read_byte_record(&mut bytes).map_err(damaged)? {
         let row = StringRecord::from_byte_record(bytes)

@@ -205,22 +205,16 @@ pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Lan
 /// The rows of a stream: from its bookmark minus the lookback, or from the
 /// start date, but no further back than the API takes.
 fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) -> Rows {
-    let settings = run.settings;
     let event = report.source.event;
     let reached = bookmark.value().filter(|_| !report.full_table);
-    let from = match reached {
-        Some(value) => (value - lookback).max(settings.start_date.min(value)),
-        None => settings.start_date,
-    };
+    let window = run.window(report.stream.name, reached, lookback);
     let oldest = oldest_start(run.started_at);
-    if from < oldest {
+    if window.from < oldest {
         log::warn!("report {event}: the API gives no rows before {oldest}; it starts there");
     }
     let whole = Window {
-        from: from.max(oldest),
-        to: settings
-            .end_date
-            .map_or(run.started_at, |end| end.min(run.started_at)),
+        from: window.from.max(oldest),
+        ..window
     };
     Rows { reached, whole }
 }
