@@ -8,7 +8,7 @@ use super::{
     Expected, REQUESTS, STREAM, asked, bookmark, is_of_the_moment, last_closed, length, tap, team,
     text, warnings,
 };
-use crate::tap::{Tap, account, by_key};
+use crate::tap::{Tap, account, by_key, calls};
 
 #[test]
 fn every_documented_metric_with_every_grouping() {
@@ -38,7 +38,7 @@ fn every_documented_metric_with_every_grouping() {
         };
         expected.assert(run.records(STREAM));
         // One request for all slices of one metric and grouping.
-        assert_eq!(sandbox.total(), REQUESTS);
+        assert_eq!(calls(&sandbox), REQUESTS);
         assert_eq!(warnings(&run), [] as [&str; 0]);
         for request in asked(&sandbox) {
             let metric = request.query("metric").unwrap();
@@ -74,7 +74,7 @@ fn each_aggregator_is_a_value_of_its_own() {
     }
     .assert(run.records(STREAM));
     // Five aggregate metrics and one count, each in three groupings.
-    assert_eq!(sandbox.total(), (5 * 5 + 1) * 3);
+    assert_eq!(calls(&sandbox), (5 * 5 + 1) * 3);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn a_name_that_no_document_has_is_refused_with_the_closest() {
             .run()
             .assert_failed(2, &[setting]);
     }
-    assert_eq!(sandbox.total(), 0);
+    assert_eq!(calls(&sandbox), 0);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn slices_that_the_answer_leaves_out_are_no_records() {
     for (key, record) in records {
         assert_eq!(record, expected[&key]);
     }
-    assert_eq!(sandbox.total(), REQUESTS);
+    assert_eq!(calls(&sandbox), REQUESTS);
 }
 
 #[test]

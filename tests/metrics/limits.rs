@@ -8,7 +8,7 @@ use super::{
     DAY, Expected, HISTORICAL, INSTANT, REQUESTS, STREAM, bookmark, last_closed, length, tap, team,
     text, warnings,
 };
-use crate::tap::{Run, Tap, by_key};
+use crate::tap::{Run, Tap, by_key, calls};
 
 /// An account whose historical metrics reach so far back.
 fn reaching(range: MetricRange) -> Sandbox {
@@ -54,7 +54,7 @@ fn what_lies_too_far_back_is_left_out_with_a_warning() {
             last_closed(interval, start + TimeDelta::minutes(5)),
             from,
         );
-        let tries = sandbox.total() - REQUESTS;
+        let tries = calls(&sandbox) - REQUESTS;
         assert!(
             (3..=most_tries).contains(&tries),
             "{tries} tries for {interval}"
@@ -62,7 +62,7 @@ fn what_lies_too_far_back_is_left_out_with_a_warning() {
         // The next run asks for what is in reach, and has nothing to warn of.
         sandbox.clear_requests();
         let second = tap().state(&first.state()).succeed();
-        assert_eq!(sandbox.total(), REQUESTS);
+        assert_eq!(calls(&sandbox), REQUESTS);
         assert_eq!(warnings(&second), [] as [&str; 0]);
     }
 }
@@ -77,7 +77,7 @@ fn an_account_that_answers_less_than_one_slice_says_so() {
     assert_warned(&run, start, last_closed("1d", now));
     assert!(warnings(&run)[0].contains("`metrics_interval`"));
     // The whole, its oldest and its newest day, and the last hour.
-    assert_eq!(sandbox.total(), 4);
+    assert_eq!(calls(&sandbox), 4);
     // Nothing was read, and nothing is claimed: hours begin where they can.
     assert_eq!(run.state(), json!({}));
     let hours = tap(&sandbox)
@@ -95,16 +95,16 @@ fn empty_answers_are_left_out_with_a_warning() {
     let from = today - TimeDelta::days(8);
     Expected::new(&sandbox, from, bookmark(&run)).assert(run.records(STREAM));
     assert_warned(&run, today - TimeDelta::days(60), from);
-    assert_eq!(sandbox.total(), REQUESTS);
+    assert_eq!(calls(&sandbox), REQUESTS);
     let second = tap(&sandbox).state(&run.state()).succeed();
     assert_eq!(warnings(&second), [] as [&str; 0]);
-    assert_eq!(sandbox.total(), REQUESTS * 2);
+    assert_eq!(calls(&sandbox), REQUESTS * 2);
     // Not one slice has a value.
     let sandbox = reaching(MetricRange::Empty(DAY));
     let run = tap(&sandbox).succeed();
     assert_eq!(run.records(STREAM).len(), 0);
     assert_warned(&run, today - TimeDelta::days(60), bookmark(&run));
-    assert_eq!(sandbox.total(), REQUESTS);
+    assert_eq!(calls(&sandbox), REQUESTS);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn an_api_that_answers_few_slices_at_once_is_asked_for_few() {
         by_key(STREAM, expected)
     );
     // 40 days, then 20 are too many: each time the oldest is looked at.
-    assert_eq!(sandbox.total(), 4 * (REQUESTS - 6) + 4);
+    assert_eq!(calls(&sandbox), 4 * (REQUESTS - 6) + 4);
     // One request alone is too much: it is read in halves.
     let sandbox = Sandbox::start(team());
     sandbox.with_options(|options| {
@@ -135,7 +135,7 @@ fn an_api_that_answers_few_slices_at_once_is_asked_for_few() {
     let run = tap(&sandbox).set("concurrency", 1).succeed();
     Expected::new(&sandbox, from, bookmark(&run)).assert(run.records(STREAM));
     assert_eq!(warnings(&run), [] as [&str; 0]);
-    assert_eq!(sandbox.total(), REQUESTS + 3);
+    assert_eq!(calls(&sandbox), REQUESTS + 3);
 }
 
 #[test]

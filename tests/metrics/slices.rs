@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     Expected, REQUESTS, STREAM, asked, bookmark, last_closed, length, tap, team, text, time,
 };
-use crate::tap::by_key;
+use crate::tap::{by_key, calls};
 
 #[test]
 fn a_second_run_repeats_one_slice_and_no_more() {
@@ -29,7 +29,7 @@ fn a_second_run_repeats_one_slice_and_no_more() {
             ..Expected::new(&sandbox, from, bookmark(&second))
         };
         expected.assert(second.records(STREAM));
-        assert_eq!(sandbox.total(), REQUESTS);
+        assert_eq!(calls(&sandbox), REQUESTS);
         for request in asked(&sandbox) {
             assert_eq!(request.query("start"), Some(text(from).as_str()));
         }
@@ -51,7 +51,7 @@ fn no_slice_is_read_before_it_is_closed() {
     let run = tap(&sandbox).set("start_date", text(Utc::now())).succeed();
     assert_eq!(run.records(STREAM).len(), 0);
     assert_eq!(run.state(), json!({}));
-    assert_eq!(sandbox.total(), 0);
+    assert_eq!(calls(&sandbox), 0);
 }
 
 /// Sixty days of hours are four chunks.
@@ -136,7 +136,7 @@ fn a_bounded_backfill_has_no_metrics_of_the_moment() {
         by_key(STREAM, run.records(STREAM)),
         by_key(STREAM, expected)
     );
-    assert_eq!(sandbox.total(), REQUESTS - 6);
+    assert_eq!(calls(&sandbox), REQUESTS - 6);
 }
 
 #[test]
