@@ -224,7 +224,7 @@ impl Progress<'_> {
         if pagination
             .current_page
             .is_some_and(|current| current != number)
-            && page.len() > 0
+            && !page.is_empty()
         {
             self.doubt("it answers with another page than the one asked for");
         }

@@ -23,14 +23,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::overlap::overlap;
 use super::pager::{Pager, Reading};
 use super::window::Window;
 use super::{Step, StreamRun};
 use crate::error::{Error, Result};
-use crate::freshchat::{Api, Get, Page, Shape};
+use crate::freshchat::{Api, Get, Page, Shape, clock};
 use crate::timestamp;
 
 /// The path of the list.
@@ -50,6 +50,12 @@ const MOST_READINGS: usize = 5;
 /// No page is capped at fewer users. A shorter one is the last, if nothing
 /// says otherwise.
 const SHORTEST_PAGE: u64 = 10;
+
+/// The server's clock is no further ahead: a run with one that is ends.
+const FURTHEST_CLOCK: TimeDelta = TimeDelta::days(2);
+
+/// The server tells its time in whole seconds.
+const CLOCK_RESOLUTION: TimeDelta = TimeDelta::seconds(2);
 
 /// Reads the users that were updated since the bookmark, those edited since
 /// the run's start among them.
@@ -73,11 +79,11 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
                 let first = users.page(recent, 1)?;
                 if users.is_whole(&first) {
                     each(UserStep::Page(first))?;
-                    let to = run.started_at;
+                    let to = run.started_at()?;
                     return each(UserStep::Done(Window { from, to }));
                 }
             }
-            let started_at = run.started_at;
+            let started_at = run.started_at()?;
             let to = settings
                 .end_date
                 .map_or(started_at, |end| end.min(started_at));
@@ -222,18 +228,18 @@ impl<'a> Users<'a> {
         self.read(window, MOST_PAGES, hand_over)?;
         let mut from = window.to;
         for _ in 0..MOST_READINGS {
-            let asked_at = Utc::now();
+            let asked_at = clock::now();
             let first = self.page(Window::open(from), 1)?;
             if self.is_whole(&first) {
                 return hand_over(UserStep::Page(first));
             }
             // The bookmark stays at the run's start.
-            let edited = Window { from, to: asked_at };
-            self.read(edited, MOST_PAGES, &mut |step| match step {
+            let to = asked_at + FURTHEST_CLOCK;
+            self.read(Window { from, to }, MOST_PAGES, &mut |step| match step {
                 UserStep::Page(page) => hand_over(UserStep::Page(page)),
                 UserStep::Done(_) => Ok(()),
             })?;
-            from = asked_at;
+            from = from.max(asked_at - CLOCK_RESOLUTION);
         }
         log::info!("users: they are edited faster than they are read; the next run goes on");
         Ok(())

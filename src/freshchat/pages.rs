@@ -11,6 +11,7 @@ use serde::de::{
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::clock;
 use super::link::Link;
 
 /// Where the records stand in an answer.
@@ -85,7 +86,7 @@ impl Page {
             pagination: found.pagination,
             next: found.next,
             has_next: found.has_next,
-            read_at: Utc::now(),
+            read_at: clock::now(),
             body,
         })
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::clock::{self, DAY};
+use crate::clock::DAY;
 use crate::options::Options;
 use crate::quirks::OutboundTo;
 use crate::rng::Rng;
@@ -129,12 +129,12 @@ impl Account {
         numbers.map(record).collect()
     }
 
-    /// The own time of a change that is listed now; `lag` is the quirk.
-    pub fn moment(&mut self, lag: &RangeInclusive<Duration>) -> i64 {
+    /// The own time of a change that is listed `now`; `lag` is the quirk.
+    pub fn moment(&mut self, now: i64, lag: &RangeInclusive<Duration>) -> i64 {
         self.changes += 1;
         let millis = |time: &Duration| i64::try_from(time.as_millis()).unwrap_or(0);
         let mut rng = Rng::of(self.seed, "list-lag", self.changes);
-        clock::now() - rng.between(millis(lag.start()), millis(lag.end()))
+        now - rng.between(millis(lag.start()), millis(lag.end()))
     }
 
     /// The outbound messages, with `to` in the shape of the quirk.
