@@ -20,4 +20,5 @@ mod sharing;
 mod tap;
 mod terminal;
 mod users;
+mod values;
 mod walk;

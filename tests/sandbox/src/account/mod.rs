@@ -27,6 +27,8 @@ pub struct Account {
     /// The range of the account's own times, `end` not included, in milliseconds.
     pub start: i64,
     pub end: i64,
+    /// Whether messages have the fields that are seen live.
+    live_fields: bool,
     pub account: Value,
     pub users: Users,
     pub conversations: Conversations,
@@ -58,6 +60,7 @@ impl Account {
             seed: options.seed,
             start,
             end,
+            live_fields: options.quirks.live_fields,
             account: maker.account(),
             users,
             conversations,
@@ -117,6 +120,7 @@ impl Account {
                 interaction_id: &interaction,
                 sent,
                 reopened: detail.status == "reopened" && number == 0,
+                live_fields: self.live_fields,
                 ids: &ids,
             })
         };
