@@ -159,8 +159,10 @@ fn convert_object(
         if field.is_some_and(|field| !field.selected) {
             return;
         }
-        if found.is_some_and(|at| !seen.insert(at)) {
-            misfits.take(value, &path);
+        if let (Some(at), Some(field)) = (found, field)
+            && !seen.insert(at)
+        {
+            misfits.refuse(&field.kind, value, &path);
             return;
         }
         if out.len() > empty {
@@ -210,10 +212,7 @@ fn convert_nested(kind: &Kind, value: &str, path: &Path, misfits: &mut Misfits, 
     let mark = out.len();
     if !convert(kind, value, path, misfits, out) {
         out.truncate(mark);
-        match kind.hides() {
-            true => misfits.left_out.push(path.text_of_all()),
-            false => misfits.take(value, path),
-        }
+        misfits.refuse(kind, value, path);
     }
     if out.len() == mark {
         out.extend_from_slice(b"null");
@@ -235,6 +234,15 @@ pub fn write_extra(json: &str, out: &mut Vec<u8>) {
 }
 
 impl Misfits {
+    /// Takes a value that can't stay where it is, unless it may hold what is
+    /// not selected.
+    fn refuse(&mut self, kind: &Kind, value: &str, path: &Path) {
+        match kind.hides() {
+            true => self.left_out.push(path.text_of_all()),
+            false => self.take(value, path),
+        }
+    }
+
     fn take(&mut self, value: &str, path: &Path) {
         self.moved.push(Moved {
             path: path.text(),

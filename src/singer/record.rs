@@ -124,15 +124,19 @@ impl RecordWriter {
         let cleaned = clean(record, &mut self.nuls);
         let mut values: Vec<Option<Given>> = vec![None; self.fields.list().len()];
         let mut unknown: Vec<(Cow<str>, Given)> = Vec::new();
+        let mut misfits = Misfits::default();
         let mut guess = 0;
         for_each_entry(&cleaned, |name, value| {
-            match self.fields.find(&name, guess) {
-                Some(at) if values[at].is_none() => {
+            let found = self.fields.find(&name, guess);
+            let field = found.map(|at| &self.fields.list()[at]);
+            match (found, field) {
+                (Some(at), _) if values[at].is_none() => {
                     values[at] = Some(Given::Json(value));
                     guess = at + 1;
                 }
-                Some(at) if !self.fields.list()[at].selected => {}
+                (_, Some(field)) if !field.selected => {}
                 // The second property of a name is kept beside the first one.
+                (_, Some(field)) if field.kind.hides() => misfits.left_out.push(name.into_owned()),
                 _ => unknown.push((name, Given::Json(value))),
             }
         })?;
@@ -151,7 +155,7 @@ impl RecordWriter {
             Some(Given::Json("null")) | None => {}
             Some(other) => unknown.push((Cow::Borrowed(EXTRA), other)),
         }
-        self.write_values(|at| values[at], unknown, out);
+        self.write_values(|at| values[at], unknown, misfits, out);
         Ok(())
     }
 
@@ -167,20 +171,25 @@ impl RecordWriter {
         let unknown = unknown
             .map(|(name, text)| (name, Given::Text(text)))
             .collect();
-        self.write_values(|at| Some(Given::Text(cell(at))), unknown, out);
+        self.write_values(
+            |at| Some(Given::Text(cell(at))),
+            unknown,
+            Misfits::default(),
+            out,
+        );
     }
 
     fn write_values<'a>(
         &mut self,
         value: impl Fn(usize) -> Option<Given<'a>>,
         mut unknown: Vec<(Cow<'a, str>, Given<'a>)>,
+        mut misfits: Misfits,
         out: &mut Vec<u8>,
     ) {
         let start = out.len();
         out.extend_from_slice(self.head.as_bytes());
         let mut first = true;
         let mut keyless = false;
-        let mut misfits = Misfits::default();
         for (at, field) in self.fields.list().iter().enumerate() {
             if !field.selected || Some(at) == self.extra {
                 continue;

@@ -61,13 +61,13 @@ impl Warnings {
         );
     }
 
-    /// Warns of values of another type than in the schema that may hold what
-    /// was not selected.
+    /// Warns of a value that can't stay where it is, nor go to `_extra`, since it
+    /// may hold what is not selected.
     pub fn left_out(&mut self, name: &str) {
         self.name(
             name,
-            &"is of another type than in the schema, and parts of it are not selected; it is left \
-              out",
+            &"is of another type than in the schema, or comes twice, and parts of it are not \
+              selected; it is left out",
         );
     }
 
