@@ -26,4 +26,5 @@ mod sharing;
 mod tap;
 mod terminal;
 mod users;
+mod values;
 mod walk;

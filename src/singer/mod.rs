@@ -6,12 +6,15 @@
 mod catalog;
 mod clean;
 mod convert;
+mod free;
 pub mod metrics;
 mod output;
+mod path;
 mod record;
 mod schema;
 mod split;
 mod state;
+mod warnings;
 
 pub use catalog::{Catalog, Entry, selected_schema};
 pub use output::{Output, print};

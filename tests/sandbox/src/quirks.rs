@@ -45,6 +45,10 @@ pub struct Quirks {
     /// Seen live now and then: records carry the fields that a commercial connector lists; at the
     /// start.
     pub connector_fields: bool,
+    /// Seen live: records carry the fields that recordings, webhooks and clients show and the
+    /// document lacks; messages of a resolution or reopening lack `message_type`, and system
+    /// messages their actor; at the start.
+    pub live_fields: bool,
     /// Guessed: every other record of an answer, the first one among them, has fields that no
     /// document names. What the account holds stays as it is.
     pub new_fields: bool,
@@ -103,6 +107,7 @@ impl Default for Quirks {
             lacking: Vec::new(),
             odd_records: OddRecords::default(),
             connector_fields: false,
+            live_fields: false,
             new_fields: false,
             redirect: None,
             token_echo: false,

@@ -30,6 +30,8 @@ pub struct Account {
     /// The range of the account's own times, `end` not included, in milliseconds.
     pub start: i64,
     pub end: i64,
+    /// Whether messages have the fields that are seen live.
+    live_fields: bool,
     pub account: Value,
     pub users: Users,
     pub conversations: Conversations,
@@ -63,6 +65,7 @@ impl Account {
             seed: options.seed,
             start,
             end,
+            live_fields: options.quirks.live_fields,
             account: maker.account(),
             users,
             conversations,
@@ -123,6 +126,7 @@ impl Account {
                 interaction_id: &interaction,
                 sent,
                 reopened: detail.status == "reopened" && number == 0,
+                live_fields: self.live_fields,
                 ids: &ids,
             })
         };
