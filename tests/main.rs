@@ -23,6 +23,7 @@ mod resume;
 mod secrets;
 mod selection;
 mod sharing;
+mod state;
 mod tap;
 mod terminal;
 mod users;
