@@ -20,6 +20,7 @@ use log::LevelFilter;
 #[derive(Parser)]
 #[command(name = "tap-freshchat", version)]
 #[command(group = ArgGroup::new("action").args(["discover", "test", "about"]))]
+#[command(group = ArgGroup::new("formatted").args(["test", "about"]))]
 struct Args {
     /// Config file, or ENV for TAP_FRESHCHAT_* variables; may be repeated, later ones win
     #[arg(short, long, value_name = "FILE|ENV")]
@@ -36,14 +37,14 @@ struct Args {
     /// Print the catalog of all streams; needs no config and no network
     #[arg(short, long)]
     discover: bool,
-    /// Try one call of each kind, and print which the token may make
+    /// Try one call of each kind, and print what the token may read and how the account answers
     #[arg(long)]
     test: bool,
     /// Print the settings and capabilities; needs no config and no network
     #[arg(long)]
     about: bool,
-    /// How --about prints
-    #[arg(long, value_enum, default_value_t = Format::Text, requires = "about")]
+    /// How --about and --test print; markdown is for --about
+    #[arg(long, value_enum, default_value_t = Format::Text, requires = "formatted")]
     format: Format,
     /// Least important log lines to show
     #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
@@ -123,9 +124,13 @@ fn act(args: Args) -> Result<()> {
             serde_json::to_string_pretty(&Catalog { streams }).expect("a catalog is always JSON");
         return Ok(singer::print(&format!("{catalog}\n"))?);
     }
+    if args.test && args.format == Format::Markdown {
+        let problem = "--test prints text or json, not markdown; see --help";
+        return Err(Error::Usage(problem.into()));
+    }
     let config = config::load(&args.config)?;
     if args.test {
-        return check::run(&config);
+        return check::run(&config, args.format == Format::Json);
     }
     let catalog = match args.catalog.or(args.properties) {
         Some(path) => Some((read_json::<Catalog>("catalog", &path)?, path)),

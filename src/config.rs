@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use jsonschema::error::ValidationErrorKind as Kind;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
@@ -317,17 +318,19 @@ impl Merged {
         let Some(error) = validator.iter_errors(&values).next() else {
             return Ok(());
         };
-        if let jsonschema::error::ValidationErrorKind::Required { property } = error.kind() {
-            let name = property.as_str().unwrap_or_default();
-            return Err(setting(&self.origin(name), name, "is missing"));
-        }
         let path = error.instance_path().to_string();
         let name = path.split('/').nth(1).unwrap_or_default();
         // A number is not a secret. Any other value may be, and so may the name
         // of a member within it.
-        let problem = match error.instance().as_ref() {
-            Value::Number(_) if !is_secret(&properties(schema)[name]) => error.to_string(),
-            Value::Object(_) => "its members are not as `--about` says".to_owned(),
+        let problem = match (error.kind(), error.instance().as_ref()) {
+            (Kind::Required { property }, _) if path.is_empty() => {
+                let name = property.as_str().unwrap_or_default();
+                return Err(setting(&self.origin(name), name, "is missing"));
+            }
+            (Kind::AdditionalProperties { .. } | Kind::PropertyNames { .. }, _) => {
+                "it has a member with an unknown name".to_owned()
+            }
+            (_, Value::Number(_)) if !is_secret(&properties(schema)[name]) => error.to_string(),
             _ => error.masked().to_string(),
         };
         Err(setting(

@@ -17,6 +17,7 @@ mod logs;
 mod meltano;
 mod metrics;
 mod output;
+mod readings;
 mod reports;
 mod requests;
 mod resume;
