@@ -141,12 +141,10 @@ impl Account<'_> {
         }))
     }
 
-    /// The answer to a call, or why there is none. A refused token is an error
-    /// of the one endpoint where another one has taken it.
+    /// The answer to a call, or why there is none.
     fn ask(&self, get: &Get) -> Result<std::result::Result<Value, Error>> {
         match self.api.get(get, |body| serde_json::from_str(&body)) {
             Ok(body) => Ok(Ok(body)),
-            Err(error @ Error::Unauthorized { .. }) if !self.answers.is_empty() => Ok(Err(error)),
             Err(error) if error.ends_run() => Err(error),
             Err(error) => Ok(Err(error)),
         }
@@ -154,10 +152,7 @@ impl Account<'_> {
 
     /// The status of an error, noted if it says that the endpoint is missing.
     fn note_missing(&mut self, endpoint: &'static str, error: &Error) -> Option<u16> {
-        let status = match error {
-            Error::Unauthorized { .. } => Some(401),
-            error => error.status(),
-        }?;
+        let status = error.status()?;
         // The report that is asked for is not there, on purpose.
         let is_absence = match endpoint {
             REPORT => status == 403,
@@ -178,18 +173,23 @@ impl Account<'_> {
             .cloned()
             .unwrap_or_default();
         let users = USERS.records(&users);
+        let sorting = self.sorting(users)?;
+        let user_conversations = self.user_conversations(users)?;
+        let grouping = self.grouping(now)?;
         let mut readings = vec![
             readings::clock(clock::ahead_of_server()),
             readings::hourly_limit(client.hourly_limit()),
             readings::order(users),
-            self.sorting(users)?,
+            sorting,
             self.pages(&USERS),
         ];
         readings.extend(LISTS.iter().map(|list| self.pages(list)));
-        readings.push(self.pages(&OUTBOUND_MESSAGES));
-        readings.push(self.user_conversations(users)?);
-        readings.push(self.grouping(now)?);
-        readings.push(readings::missing(&self.missing));
+        readings.extend([
+            self.pages(&OUTBOUND_MESSAGES),
+            user_conversations,
+            grouping,
+            readings::missing(&self.missing),
+        ]);
         Ok(readings)
     }
 
