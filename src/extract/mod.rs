@@ -99,6 +99,27 @@ impl Run<'_> {
         Ok(clock::started_at().unwrap_or_else(clock::started_without_answer))
     }
 
+    /// Checks that a bookmark is not ahead of the run's start: what changes in
+    /// between would not be read.
+    ///
+    /// # Errors
+    /// [`Error::Ahead`] where it is, by more than the lookback; and those of
+    /// [`Self::started_at`].
+    pub fn check_bookmark(&self, stream: &'static str) -> Result<()> {
+        let Some(bookmark) = self.output.bookmark(stream).value() else {
+            return Ok(());
+        };
+        let started_at = self.started_at()?;
+        match bookmark - self.settings.lookback > started_at {
+            true => Err(Error::Ahead {
+                stream,
+                bookmark,
+                started_at,
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// The time to read of a stream that is complete up to `reached`: from
     /// there minus the lookback, or from the start date, to the end date or
     /// the run's start.
@@ -197,6 +218,9 @@ impl StreamRun<'_> {
     /// The time to read, with a lookback.
     fn window_back(&self, lookback: Duration) -> Result<Window> {
         let name = self.stream.name;
+        if !self.full_table {
+            self.run.check_bookmark(name)?;
+        }
         self.run.window(name, self.bookmark(), lookback)
     }
 }

@@ -13,7 +13,7 @@ use url::form_urlencoded;
 use super::address::Address;
 use super::clock;
 use super::get::Get;
-use super::limits::{self, Limits};
+use super::limits::{self, HourlyLimit, Limits};
 use super::problems::{
     api_error, header_text, is_unknown_host, looks_like_html, redirect_target, without_values,
 };
@@ -107,6 +107,12 @@ impl Client {
             options,
             observer,
         }
+    }
+
+    /// The hourly limit, and what the last answer left of it; none where
+    /// answers don't name it.
+    pub fn hourly_limit(&self) -> Option<HourlyLimit> {
+        self.options.limits.hourly()
     }
 
     /// The client for one stream.

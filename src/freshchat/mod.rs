@@ -17,7 +17,7 @@ mod storage;
 pub use address::Address;
 pub use client::{Api, Client, Exchange, Options};
 pub use get::Get;
-pub use limits::Limits;
+pub use limits::{HourlyLimit, Limits};
 pub use link::Link;
 pub use pages::{Page, Shape};
 pub use retry::RetryPolicy;

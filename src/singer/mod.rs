@@ -20,4 +20,4 @@ pub use catalog::{Catalog, Entry, selected_schema};
 pub use output::{Output, print};
 pub use record::RecordWriter;
 pub use schema::{Field, Fields, Kind};
-pub use state::{Bookmark, State};
+pub use state::{Bookmark, Names, State};
