@@ -1,7 +1,10 @@
 //! Lists that are read whole: by page number, or in one answer.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{MutexGuard, PoisonError};
+
 use super::overlap::overlap;
-use super::{Step, StreamRun};
+use super::{Run, Step, StreamRun};
 use crate::error::{Error, Result};
 use crate::freshchat::{Api, Get, Page};
 use crate::streams::ListSource;
@@ -34,39 +37,35 @@ pub fn extract(stream_run: &mut StreamRun, source: &ListSource) -> Result<()> {
     )?;
     stream_run.partial = !stable;
     if source.parents {
-        let mut parents = run
-            .parents
-            .lock()
-            .unwrap_or_else(|error| error.into_inner());
-        parents.insert(source.path, distinct(ids));
+        known(run).insert(source.path, distinct(ids));
     }
     Ok(())
 }
 
 /// The ids of a list, read now unless a stream of this run has read it.
-pub fn parent_ids(stream_run: &StreamRun, source: &ListSource, key: &str) -> Result<Vec<String>> {
-    let known = stream_run
-        .run
-        .parents
-        .lock()
-        .unwrap_or_else(|error| error.into_inner());
-    if let Some(ids) = known.get(source.path) {
+pub fn parent_ids(run: &Run, api: &Api, source: &ListSource, key: &str) -> Result<Vec<String>> {
+    if let Some(ids) = known(run).get(source.path) {
         return Ok(ids.clone());
     }
-    drop(known);
     let mut ids = Vec::new();
-    let page_size = stream_run.run.settings.page_size;
-    read(&stream_run.api, source, key, page_size, &mut |page| {
+    read(api, source, key, run.settings.page_size, &mut |page| {
         ids.extend(page.texts_of(key));
         Ok(())
     })?;
-    Ok(distinct(ids))
+    let ids = distinct(ids);
+    known(run).insert(source.path, ids.clone());
+    Ok(ids)
+}
+
+/// The ids of the lists that this run has read.
+fn known<'a>(run: &'a Run) -> MutexGuard<'a, HashMap<&'static str, Vec<String>>> {
+    run.parents.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Each id once, in the order of its first place: a list that was read again
 /// names most of them twice.
 fn distinct(ids: Vec<String>) -> Vec<String> {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     ids.into_iter()
         .filter(|id| seen.insert(id.clone()))
         .collect()

@@ -19,5 +19,6 @@ pub use get::Get;
 pub use limits::Limits;
 pub use link::Link;
 pub use pages::{Page, Shape};
+pub use problems::without_values;
 pub use retry::RetryPolicy;
 pub use storage::{DownloadError, Storage};
