@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 
 use super::asking::Reach;
 use super::table::GroupBy;
-use crate::freshchat::without_values;
+use crate::freshchat::{clock, without_values};
 
 /// The value of a grouping where the metric isn't grouped.
 const WHOLE_ACCOUNT: &str = "all";
@@ -69,7 +69,7 @@ impl Rows {
     pub fn new() -> Self {
         Self {
             text: String::new(),
-            read_at: Utc::now(),
+            read_at: clock::now(),
             oldest: None,
             names_groups: false,
             counts_groups: false,

@@ -25,6 +25,7 @@ use super::unread::Unread;
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::extract::{Sink, StreamRun};
+use crate::freshchat::clock;
 use crate::singer::Bookmark;
 use crate::timestamp;
 
@@ -55,14 +56,14 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
         );
         return Ok(());
     }
-    let window = stream_run.window_back(settings.metrics_lookback);
-    let started_at = run.started_at;
+    let window = stream_run.window_back(settings.metrics_lookback)?;
+    let started_at = run.started_at()?;
     let accurate_to = started_at - SETTLING;
     let reached = stream_run.bookmark();
     let bookmark = run.output.bookmark(stream);
     let mut slices = Slices::between(window.from, window.to.min(accurate_to), interval);
     if let (Some(reached), Some(seconds)) = (reached, bookmark.progress(REACH)) {
-        let reach = started_at - TimeDelta::seconds(seconds);
+        let reach = accurate_to - TimeDelta::seconds(seconds);
         slices = slices.since(reach.min(interval.floor(reached)));
     }
     let mut unread = Unread::of(&bookmark);
@@ -236,7 +237,7 @@ impl<'a> Reading<'a> {
 
     /// Reads the metrics of the moment, all of the same one.
     fn read_moment(&mut self, x_time: u32) -> Result<()> {
-        let at = Utc::now();
+        let at = clock::now();
         // Where others were asked for, it is for them to say whether all is refused.
         self.writing.misses.answered |= self.sliced().next().is_some();
         let queries = self.queries.iter();
@@ -265,7 +266,7 @@ impl<'a> Reading<'a> {
             .checkpoint_with(to, |bookmark: &mut Bookmark| {
                 self.writing.unread.keep(bookmark);
                 if let Some((from, _)) = reach {
-                    let back = self.writing.sink.run.started_at - *from;
+                    let back = self.asker.accurate_to - *from;
                     bookmark.set(REACH, back.num_seconds());
                 }
             })

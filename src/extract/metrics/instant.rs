@@ -11,7 +11,7 @@ use super::misses::{Misses, Noted, Reply, reply};
 use super::table::{GroupBy, INSTANT, family};
 use crate::error::Result;
 use crate::extract::StreamRun;
-use crate::freshchat::{Api, Get};
+use crate::freshchat::{Api, Get, clock};
 use crate::timestamp;
 
 /// One question to the API.
@@ -31,9 +31,9 @@ struct Question<'a> {
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     // One time for all rows: together they are one look at the account. The
     // bookmark stays at the run's start, which no bookmark passes.
-    let retrieved_at = Utc::now();
     let run = stream_run.run;
-    let started_at = run.started_at;
+    let started_at = run.started_at()?;
+    let retrieved_at = clock::now();
     let mut misses = Misses::new(stream_run.stream.name);
     let (api, mut sink) = stream_run.split();
     let question = |metric, group_by| Question {
