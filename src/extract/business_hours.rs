@@ -10,7 +10,7 @@ use crate::timestamp;
 
 /// Reads the answer for each group.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
-    let groups = parents(stream_run, &GROUPS, "id")?;
+    let groups = parents(stream_run.run, &stream_run.api, &GROUPS, "id")?;
     stream_run.partial = !groups.certain;
     let workers = stream_run.run.settings.concurrency;
     let (api, mut sink) = stream_run.split();

@@ -20,5 +20,6 @@ pub use get::Get;
 pub use limits::{HourlyLimit, Limits};
 pub use link::Link;
 pub use pages::{Page, Shape};
+pub use problems::without_values;
 pub use retry::RetryPolicy;
 pub use storage::{DownloadError, Storage};
