@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::freshchat::clock::ClocksDiffer;
+use crate::timestamp;
 
 /// Everything that can end a stream or the run.
 #[derive(Debug, Clone)]
@@ -19,7 +22,7 @@ pub enum Error {
         path: PathBuf,
         source: Arc<io::Error>,
     },
-    /// A file is no JSON, or not of the shape that it should have.
+    /// A file isn't JSON, or not of the shape that it should have.
     Shape {
         what: &'static str,
         path: PathBuf,
@@ -61,6 +64,12 @@ pub enum Error {
     },
     /// A raw report can't be had that names the conversations to read.
     Discovery(Box<Error>),
+    /// A bookmark lies ahead of the run's start.
+    Ahead {
+        stream: &'static str,
+        bookmark: DateTime<Utc>,
+        started_at: DateTime<Utc>,
+    },
     /// Writing to stdout failed.
     Output(Arc<io::Error>),
     /// The reader of stdout went away.
@@ -121,6 +130,7 @@ impl Error {
             | Error::Transport { .. }
             | Error::Report { .. }
             | Error::Discovery(_)
+            | Error::Ahead { .. }
             | Error::Output(_)
             | Error::Stopped
             | Error::StreamsFailed { .. }
@@ -199,7 +209,7 @@ impl fmt::Display for Error {
             } => write!(f, "config {origin}: `{setting}` {problem}"),
             Error::UnknownStream { path, stream } => write!(
                 f,
-                "catalog {}: `{stream}` is no stream of this tap; --discover lists them",
+                "catalog {}: `{stream}` is not a stream of this tap; --discover lists them",
                 path.display()
             ),
             Error::Api(error) | Error::UnknownEvent(error) => error.fmt(f),
@@ -237,6 +247,19 @@ impl fmt::Display for Error {
                 f,
                 "the reports that name the conversations can't all be read: {error}; \
                  `conversation_discovery` `users` goes without them"
+            ),
+            Error::Ahead {
+                stream,
+                bookmark,
+                started_at,
+            } => write!(
+                f,
+                "its bookmark, {}, lies ahead of this run's start, {}, by more than \
+                 `lookback_seconds`: a clock was or is wrong. Set \
+                 `bookmarks.{stream}.replication_key_value` in the state to a time before that, \
+                 or remove `bookmarks.{stream}` to begin at `start_date`",
+                timestamp::format(*bookmark),
+                timestamp::format(*started_at)
             ),
             Error::Output(source) => write!(f, "stdout: {source}"),
             Error::StdoutClosed => f.write_str("stdout was closed"),

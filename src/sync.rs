@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::{Config, Settings};
 use crate::error::{Error, Result};
@@ -80,6 +80,8 @@ fn sync_all(
             return Ok(ended);
         }
     }
+    let mut others = with_sound_bookmarks(run, others, rows)?;
+    let reports = with_sound_bookmarks(run, reports, rows)?;
     let plan = plan(run, &others)?;
     let conversations = match &plan {
         Some(plan) => plan.search(run)?,
@@ -109,6 +111,34 @@ fn sync_all(
         let reports_ended = add_reports(run, finished, rows)?;
         Ok(reports_ended.or(ended?))
     })
+}
+
+/// Those of the streams whose bookmark is not ahead of the run's start. The
+/// others have failed, and get a row.
+fn with_sound_bookmarks(
+    run: &Run,
+    selected: Vec<Selected>,
+    rows: &mut Vec<Row>,
+) -> Result<Vec<Selected>> {
+    let mut sound = Vec::new();
+    for selected in selected {
+        let stream = selected.stream;
+        // Users look at theirs when their first page has told the time.
+        let is_unchecked = selected.full_table || matches!(stream.source, Source::Users);
+        let checked = match is_unchecked {
+            true => Ok(()),
+            false => run.check_bookmark(stream.name),
+        };
+        match checked {
+            Ok(()) => sound.push(selected),
+            Err(error @ Error::Ahead { .. }) => {
+                let took = Duration::ZERO;
+                rows.push(Row::new(stream, 0, 0, took, Some(&error), None));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sound)
 }
 
 /// The streams that aren't reports.

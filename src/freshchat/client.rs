@@ -206,6 +206,7 @@ impl Client {
             Ok(permit) => permit,
             Err(stopped) => return Tried::Failed(stopped),
         };
+        let sent_at = Instant::now();
         let sent = self.exchange(get, post, None);
         drop(permit);
         let request = self.describe(get, post);
@@ -232,7 +233,7 @@ impl Client {
                 };
             }
         };
-        if let Err(differ) = clock::observe(&headers) {
+        if let Err(differ) = clock::observe(&headers, sent_at) {
             return Tried::Failed(self.end(Error::Clocks(differ)));
         }
         // A 429 says itself how long to wait.
