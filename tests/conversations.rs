@@ -256,7 +256,7 @@ fn the_next_run_reads_what_changed() {
         for request in sandbox.requests() {
             if let Some(from) = request.query("from_time") {
                 let from: DateTime<Utc> = from.parse().unwrap();
-                assert_eq!((bookmark - from).num_milliseconds(), 300_000);
+                assert_eq!((bookmark - from).num_milliseconds(), 900_000);
             }
         }
         assert_eq!(sandbox.count("conversations/{id}/messages"), all);

@@ -186,7 +186,6 @@ impl Sandbox {
         let mut world = self.shared.world_mut();
         let own_time = world.moment();
         let made = make(&mut world.account, own_time);
-        let now = world.options.now();
         drop(world);
         self.next_second();
         made
