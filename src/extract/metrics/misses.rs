@@ -22,13 +22,15 @@ pub type Reply<T> = std::result::Result<T, Error>;
 /// The errors that end it.
 pub fn reply<T>(result: Result<T>) -> Result<Reply<T>> {
     match result {
-        Err(error) if is_refusal(&error) || is_failure(&error) => Ok(Err(error)),
-        Err(Error::Unexpected { request, problem }) => {
-            Ok(Err(Error::Unexpected { request, problem }))
-        }
-        Err(error) => Err(error),
         Ok(answer) => Ok(Ok(answer)),
+        Err(error) if is_refusal(&error) || is_failure(&error) || is_odd(&error) => Ok(Err(error)),
+        Err(error) => Err(error),
     }
+}
+
+/// Whether an answer came that is not of the documented shape.
+fn is_odd(error: &Error) -> bool {
+    matches!(error, Error::Unexpected { .. })
 }
 
 /// Whether the API won't answer the request, whenever it is sent.

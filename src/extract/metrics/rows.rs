@@ -409,7 +409,8 @@ mod tests {
         let data = json!([entry(json!("null")), entry(json!("a")), entry(json!(5))]);
         let (rows, problem) = read(SENT, GroupBy::Agent, &data.to_string());
         let values: Vec<&Value> = rows.iter().map(|row| &row["group_value"]).collect();
-        assert_eq!((values, problem), (vec!["none", "a", "5"], None));
+        assert_eq!(values, ["none", "a", "5"]);
+        assert_eq!(problem, None);
         assert_eq!(rows[0]["agent_id"], Value::Null);
         for twice in [json!(null), json!(""), json!("a")] {
             let data = json!([entry(json!("null")), entry(json!("a")), entry(twice)]);
