@@ -47,6 +47,19 @@ pub fn run(config: &Config) -> Result<()> {
             .redact(format!("{}: {verdict}\n", family.name));
         singer::print(&line)?;
     }
+    if let Some(ahead) = clock::ahead_of_server() {
+        log::info!(
+            "this machine's clock is {} s ahead of the server's",
+            ahead.num_seconds()
+        );
+    }
+    if let Some(hourly) = client.hourly_limit() {
+        log::info!(
+            "the account's limit is {} calls an hour, of which {} are left",
+            hourly.limit,
+            hourly.remaining
+        );
+    }
     match failed {
         0 => Ok(()),
         failed => Err(Error::TestFailed { failed }),

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::files::read_json;
 use crate::singer::{self, Catalog, State};
 use crate::streams::{self, STREAMS};
-use crate::{about, check, logging, progress, select, sync};
+use crate::{about, check, logging, progress, select, sync, watch};
 
 /// Singer tap for Freshchat: writes an account's data to stdout as Singer
 /// messages. Without another action it syncs.
@@ -79,6 +79,7 @@ impl LogLevel {
 /// Runs the program: arguments in, exit code out. The last line on stderr
 /// before a code other than 0 begins with `CRITICAL`.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    watch::begin();
     let result = parse(arguments).and_then(|args| args.map_or(Ok(()), act));
     progress::stop();
     let Err(error) = result else {

@@ -3,7 +3,7 @@
 use freshchat_sandbox::Sandbox;
 use serde_json::{Value, json};
 
-use crate::tap::{Tap, account, bare, discovered};
+use crate::tap::{Tap, account, bare, calls, discovered};
 
 /// Runs, expects exit 2 with these words, and no request.
 fn assert_refused(sandbox: &Sandbox, tap: Tap, words: &[&str]) {
@@ -179,7 +179,7 @@ fn the_environment_wins_over_files() {
         .streams(&["users"])
         .succeed();
     assert_eq!(run.records("users").len(), 30);
-    assert_eq!(sandbox.total(), 3);
+    assert_eq!(calls(&sandbox), 3);
     assert!(!run.stderr.contains("WARNING"), "{}", run.stderr);
     let tap = Tap::new(&sandbox)
         .arg("--config=ENV")
@@ -195,5 +195,5 @@ fn later_config_files_win() {
         .set("page_size", 5)
         .file("--config", r#"{"page_size": 10}"#);
     tap.streams(&["users"]).succeed();
-    assert_eq!(sandbox.total(), 3);
+    assert_eq!(calls(&sandbox), 3);
 }

@@ -10,6 +10,7 @@ use crate::timestamp;
 const BOOKMARKS: &str = "bookmarks";
 const KEY: &str = "replication_key";
 const VALUE: &str = "replication_key_value";
+const COMPLETED_AT: &str = "completed_at";
 
 /// The state of all streams.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -105,6 +106,16 @@ impl Bookmark {
     /// The replication key's value: up to where the stream is complete.
     pub fn value(&self) -> Option<DateTime<Utc>> {
         timestamp::parse(self.0.get(VALUE)?.as_str()?)
+    }
+
+    /// When the stream was last read completely.
+    pub fn completed_at(&self) -> Option<DateTime<Utc>> {
+        timestamp::parse(self.get(COMPLETED_AT)?.as_str()?)
+    }
+
+    /// Notes that the stream was read completely.
+    pub fn complete(&mut self, at: DateTime<Utc>) {
+        self.set(COMPLETED_AT, timestamp::format(at));
     }
 
     /// A member beside the replication key, read; none if it isn't there, or
