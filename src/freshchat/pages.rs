@@ -30,7 +30,8 @@ pub struct Page {
     records: Vec<Range<usize>>,
     /// The list's `pagination`, where the API sends it.
     pub pagination: Option<Pagination>,
-    /// The `link` to the next page, where there is one.
+    /// The `link` to the next page, or `next_page` of its `links`, where there
+    /// is one.
     pub next: Option<Link>,
     /// When the page was read.
     pub read_at: DateTime<Utc>,
@@ -80,6 +81,30 @@ impl Page {
     /// The records, each a JSON object.
     pub fn records(&self) -> impl Iterator<Item = &str> {
         self.records.iter().map(|range| &self.body[range.clone()])
+    }
+
+    /// Leaves the records that `keep` takes.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        let body = &self.body;
+        self.records.retain(|range| keep(&body[range.clone()]));
+    }
+
+    /// The page, if each of its records is an object.
+    ///
+    /// # Errors
+    /// A data error.
+    pub fn of_objects(self) -> serde_json::Result<Self> {
+        if self.records().any(|record| !record.starts_with('{')) {
+            return Err(serde_json::Error::custom(
+                "a record of the list is not an object",
+            ));
+        }
+        Ok(self)
+    }
+
+    /// The number of records.
+    pub fn len(&self) -> usize {
+        self.records.len()
     }
 
     /// Whether the page has no records.
@@ -164,6 +189,10 @@ impl<'a> Visitor<'a> for Answer<'a> {
                         found.pagination = Some(read_pagination(map.next_value()?));
                     }
                     "link" => found.next = read_link(&map.next_value()?),
+                    "links" => {
+                        let links: Value = map.next_value()?;
+                        found.next = found.next.or_else(|| read_link(&links["next_page"]));
+                    }
                     "message" | "error_message" => problem = Some(map.next_value::<Value>()?),
                     _ => {
                         map.next_value::<IgnoredAny>()?;

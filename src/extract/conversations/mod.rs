@@ -3,29 +3,44 @@
 //! The API has no list of conversations. [`walk`] finds them through the
 //! users, [`changed`] through the raw reports, as the [`plan`] has it; [`fetch`]
 //! reads each once, whoever found it; [`lane`] writes one stream's records, and
-//! [`progress`] keeps the walk's place in the bookmarks.
+//! [`progress`] keeps the walk's place in the bookmarks. What earlier runs
+//! missed ([`children`]) is read before the walk, and what was not there is
+//! asked for once more behind it.
 
 mod changed;
+mod children;
 mod fetch;
 mod lane;
 mod plan;
 mod progress;
+mod rounds;
+mod tally;
+mod user_lists;
 mod walk;
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::mem;
 
 use super::reports::Engine;
+use super::seen::Seen;
 use super::users::{UserTime, Users};
 use super::{Run, StreamRun};
 use crate::error::{Error, Result};
+use crate::extract::pool::pipe;
 use crate::freshchat::Api;
-use crate::streams::{Source, WalkStream};
+use crate::streams::{STREAMS, Source, WalkStream};
 use changed::Changed;
-use fetch::{Endpoint, Fetch, Part};
-use lane::{Lane, Tally};
+use children::{Child, Kind, size_in};
+use fetch::{Endpoint, Endpoints, Fetch, Item, Missed, Part, Wanted};
+use lane::{Lane, Look};
 pub use plan::{Discovery, Plan};
 use progress::{Position, Progress};
-use walk::{Found, Walk};
+use tally::{GivenUp, Tally};
+use user_lists::UserLists;
+use walk::{Found, Walk, hand_on};
+
+/// Bytes of JSON that the missed children of all streams may take in the state.
+const ROOM_FOR_MISSED: usize = 32 * 1024;
 
 /// Reads the streams of a group, all of which are streams of the walk, as
 /// planned. The engine extracts the reports that the plan wants.
@@ -36,14 +51,8 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
     let Some(run) = group.first().map(|stream_run| stream_run.run) else {
         return Ok(());
     };
-    let mut streams = Streams {
-        run,
-        engine,
-        progress: plan.progress.clone(),
-        users: Tally::default(),
-        lanes: Vec::new(),
-    };
     let mut apis = Vec::new();
+    let mut lanes = Vec::new();
     for stream_run in group.iter_mut() {
         let (Source::Walk(part), Some(window)) =
             (&stream_run.stream.source, plan.window(stream_run.stream))
@@ -57,14 +66,40 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
         stream_run.writer.set_version(version);
         let (api, sink) = stream_run.split();
         apis.push(api);
-        streams.lanes.push(Lane::new(*part, sink, window, plan));
+        lanes.push(Lane::new(*part, sink, window, plan)?);
     }
-    let walked = streams.walk(&apis);
-    let (ended, errors) = streams.close(walked);
-    for (stream_run, error) in group.iter_mut().zip(errors) {
+    let reading = Reading::new(run, &apis, &lanes);
+    let mut streams = Streams {
+        run,
+        engine,
+        progress: plan.progress.clone(),
+        reading: &reading,
+        users: Tally::default(),
+        is_walking: false,
+        seen: Seen::default(),
+        asked_users: HashSet::new(),
+        due: BTreeSet::new(),
+        waiting: BTreeMap::new(),
+        second: BTreeSet::new(),
+        users_gone: 0,
+        lanes,
+    };
+    let walked = streams.read();
+    let (ended, closed) = streams.close(walked);
+    for (stream_run, (partial, error)) in group.iter_mut().zip(closed) {
+        stream_run.partial |= partial;
         stream_run.error = error;
     }
     ended
+}
+
+/// Where the walk reads from.
+struct Reading<'a> {
+    workers: usize,
+    page_size: u32,
+    users: &'a Api<'a>,
+    lists: UserLists<'a>,
+    endpoints: Endpoints<'a>,
 }
 
 /// The streams of a walk, and how far they are.
@@ -72,81 +107,372 @@ struct Streams<'a> {
     run: &'a Run<'a>,
     engine: &'a Engine<'a>,
     progress: Progress,
-    /// How the users' lists were answered.
+    reading: &'a Reading<'a>,
+    /// How the users' lists were answered in the walk.
     users: Tally,
+    /// Whether answers tell of an endpoint: children that are asked for again
+    /// are bad ones more often than not.
+    is_walking: bool,
+    /// Conversations that were asked for.
+    seen: Seen,
+    /// Users whose lists were asked for before the walk.
+    asked_users: HashSet<String>,
+    /// Children that were found gone a day ago or earlier.
+    due: BTreeSet<Child>,
+    /// Children that answered 404 or 410 once, and whether the conversation
+    /// itself is to be asked for again, and not only its messages.
+    waiting: BTreeMap<Child, bool>,
+    /// Those of them that are asked for the second time now.
+    second: BTreeSet<Child>,
+    users_gone: u64,
     lanes: Vec<Lane<'a>>,
 }
 
-impl Streams<'_> {
-    /// Walks to the end; `apis` are those of the lanes.
-    fn walk(&mut self, apis: &[&Api]) -> Result<()> {
-        let settings = self.run.settings;
+impl<'a> Reading<'a> {
+    /// Reads for these lanes, with their APIs.
+    fn new(run: &Run, apis: &[&'a Api<'a>], lanes: &[Lane]) -> Self {
         // Where two streams are made of the same answers, the later one's
         // table row has the requests.
-        let of = |part| self.lanes.iter().rposition(|lane| lane.reads(part));
+        let of = |part| lanes.iter().rposition(|lane| lane.reads(part));
         let endpoint = |part| of(part).map(|at| Endpoint::new(apis[at]));
-        let messages = of(WalkStream::Messages).map(|at| &self.lanes[at]);
-        let fetch = Fetch {
-            workers: settings.concurrency,
-            conversations: endpoint(WalkStream::Conversations),
-            messages: endpoint(WalkStream::Messages),
+        Self {
+            workers: run.settings.concurrency,
+            page_size: run.settings.page_size,
+            users: apis[0],
+            lists: UserLists::new(apis[0]),
+            endpoints: Endpoints {
+                conversations: endpoint(WalkStream::Conversations),
+                messages: endpoint(WalkStream::Messages),
+            },
+        }
+    }
+
+    fn fetch(&self, lanes: &[Lane], always_itself: bool) -> Fetch<'_> {
+        let messages = lanes.iter().find(|lane| lane.reads(WalkStream::Messages));
+        Fetch {
+            workers: self.workers,
+            endpoints: &self.endpoints,
             from_time: messages.map(Lane::asked_from).unwrap_or_default(),
-            page_size: settings.page_size,
-        };
+            from_times: messages.into_iter().flat_map(Lane::asked_earlier).collect(),
+            always_itself,
+            page_size: self.page_size,
+        }
+    }
+}
+
+impl Streams<'_> {
+    /// Reads what was missed, then walks to the end, then asks once more for
+    /// what was not there.
+    fn read(&mut self) -> Result<()> {
+        self.read_missed()?;
+        self.is_walking = true;
+        self.walk()?;
+        self.is_walking = false;
+        self.judge()?;
+        self.look_again()
+    }
+
+    /// Reads the children that earlier runs missed, and those that have been
+    /// gone for a day.
+    fn read_missed(&mut self) -> Result<()> {
+        let now = self.run.started_at;
+        let [users, conversations] = [Kind::User, Kind::Conversation].map(|kind| {
+            let lanes = self.lanes.iter().filter(|lane| lane.wants(kind));
+            let ledgers = lanes.map(|lane| &lane.ledger);
+            let mut ids = BTreeSet::new();
+            for ledger in ledgers {
+                ids.extend(ledger.missed(kind).cloned());
+                for id in ledger.due(kind, now) {
+                    ids.insert(id.clone());
+                    let id = id.clone();
+                    self.due.insert(Child { kind, id });
+                }
+            }
+            ids
+        });
+        if users.is_empty() && conversations.is_empty() {
+            return Ok(());
+        }
+        log::info!(
+            "walk: asking first for {} users and {} conversations that earlier runs could not read",
+            users.len(),
+            conversations.len()
+        );
+        self.asked_users.extend(users.iter().cloned());
+        self.read_users(users.into_iter().collect(), false)?;
+        let conversations = conversations.into_iter();
+        let unread: Vec<_> = conversations.filter(|id| self.seen.insert(id)).collect();
+        let wanted = unread.into_iter().map(|id| (id, true));
+        self.read_conversations(wanted.collect(), false)?;
+        let lanes = self.lanes.iter().filter(|lane| lane.moves());
+        let noted: Vec<_> = lanes.map(|lane| (lane.name(), lane.noted())).collect();
+        Ok(self.run.output.checkpoint_all(noted)?)
+    }
+
+    /// Walks to the end.
+    fn walk(&mut self) -> Result<()> {
+        let reading = self.reading;
+        self.lanes.iter_mut().for_each(|lane| lane.begin(&[]));
+        let fetch = reading.fetch(&self.lanes, false);
+        let mut seen = mem::take(&mut self.seen);
+        let asked = self.asked_users.clone();
+        let calls_each = reading.endpoints.calls_each();
         match self.progress.position.clone() {
             Position::Users(place) => {
                 let walk = Walk {
                     users: Users {
-                        api: apis[0],
+                        api: reading.users,
                         time: UserTime::Created,
-                        page_size: settings.page_size,
+                        page_size: reading.page_size,
                     },
-                    workers: settings.concurrency,
+                    lists: &reading.lists,
+                    workers: reading.workers,
+                    asked: &asked,
                     place,
                     to: self.progress.to,
-                    calls_each: fetch.calls_each(),
+                    calls_each,
                 };
                 fetch.run(
-                    |hand_over| walk.run(hand_over),
-                    |part| self.take(part, &fetch),
-                )
+                    |hand_over| walk.run(&mut seen, hand_over),
+                    |part| self.take(part),
+                )?;
             }
             Position::Conversations(place) => {
                 let changed = Changed::behind(self.engine.conversations()?, place.as_deref());
-                changed.announce(fetch.calls_each(), apis[0]);
+                changed.announce(calls_each, reading.users);
                 fetch.run(
-                    |hand_over| changed.run(hand_over),
-                    |part| self.take(part, &fetch),
-                )
+                    |hand_over| changed.run(&mut seen, hand_over),
+                    |part| self.take(part),
+                )?;
             }
         }
+        self.seen = seen;
+        Ok(())
+    }
+
+    /// Asks for what was not there once more; then it is gone.
+    fn look_again(&mut self) -> Result<()> {
+        while !self.waiting.is_empty() {
+            let mut waiting = mem::take(&mut self.waiting);
+            // A stream that failed asks for nothing any more.
+            waiting.retain(|child, _| {
+                let mut lanes = self.lanes.iter().filter(|lane| lane.error.is_none());
+                lanes.any(|lane| lane.ledger.from(child).is_some())
+            });
+            self.second = waiting.keys().cloned().collect();
+            let (users, conversations): (Vec<_>, Vec<_>) = waiting
+                .into_iter()
+                .partition(|(child, _)| child.kind == Kind::User);
+            let users = users.into_iter().map(|(child, _)| child.id).collect();
+            self.read_users(users, true)?;
+            let conversations = conversations.into_iter();
+            let conversations = conversations.map(|(child, itself)| (child.id, itself));
+            self.read_conversations(conversations.collect(), true)?;
+        }
+        Ok(())
+    }
+
+    /// Reads these users' lists, and all conversations in them that were not
+    /// asked for.
+    fn read_users(&mut self, users: Vec<String>, again: bool) -> Result<()> {
+        if users.is_empty() {
+            return Ok(());
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.begin(&users));
+        let reading = self.reading;
+        let fetch = reading.fetch(&self.lanes, again);
+        let mut seen = mem::take(&mut self.seen);
+        fetch.run(
+            |hand_over| {
+                pipe(
+                    reading.workers,
+                    |tasks| users.into_iter().try_for_each(tasks),
+                    |user, found| reading.lists.read(&user, found),
+                    |found| hand_on(found, &mut seen, hand_over),
+                )
+            },
+            |part| self.take(part),
+        )?;
+        self.seen = seen;
+        Ok(())
+    }
+
+    /// Reads these conversations, each with whether more than its messages is
+    /// wanted.
+    fn read_conversations(&mut self, wanted: Vec<(String, bool)>, again: bool) -> Result<()> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        self.lanes.iter_mut().for_each(|lane| lane.begin(&[]));
+        let fetch = self.reading.fetch(&self.lanes, again);
+        let wanted = wanted.into_iter().map(|(id, itself)| Wanted {
+            id,
+            user: None,
+            itself,
+        });
+        fetch.run(
+            |hand_over| wanted.map(Item::Conversation).try_for_each(hand_over),
+            |part| self.take(part),
+        )
     }
 
     /// Writes what was read, and moves the bookmarks.
-    fn take(&mut self, part: Part<Found>, fetch: &Fetch) -> Result<()> {
+    fn take(&mut self, part: Part<Found>) -> Result<()> {
+        let is_walking = self.is_walking;
         match part {
-            Part::Conversation { id, page } => {
-                self.each(WalkStream::Conversations, fetch, |lane| {
-                    lane.conversation(&id, &page)
+            Part::Conversation { id, user, page } => {
+                let child = Child::conversation(&id);
+                self.each(WalkStream::Conversations, |lane| {
+                    lane.answered(&child, is_walking);
+                    lane.conversation(&id, user.as_deref(), &page)
                 })
             }
             Part::Messages { conversation, page } => {
-                self.each(WalkStream::Messages, fetch, |lane| {
+                self.each(WalkStream::Messages, |lane| {
                     lane.messages(&conversation, &page)
                 })?;
-                self.each(WalkStream::Lists, fetch, |lane| {
-                    lane.user_of(&conversation, &page)
+                self.each(WalkStream::Lists, |lane| lane.user_of(&conversation, &page))
+            }
+            Part::MessagesRead(id) => {
+                let child = Child::conversation(&id);
+                self.each(WalkStream::Messages, |lane| {
+                    lane.answered(&child, is_walking);
+                    Ok(())
                 })
             }
-            Part::Missed(part, error) => {
-                self.each(part, fetch, |lane| lane.tally.miss(error.clone()))
-            }
+            Part::Missed(missed) => self.miss(missed),
             Part::Other(Found::List { user, page }) => {
-                self.users.answered += 1;
-                self.each(WalkStream::Lists, fetch, |lane| lane.list(&user, &page))
+                self.each(WalkStream::Lists, |lane| lane.list(&user, &page))
             }
-            Part::Other(Found::Missed(error)) => self.users.miss(error),
+            Part::Other(Found::Listed { user }) => {
+                self.listed(user);
+                Ok(())
+            }
+            Part::Other(Found::Missed { user, error }) => self.miss(Missed {
+                part: WalkStream::Lists,
+                id: user,
+                answered: false,
+                error,
+            }),
             Part::Other(Found::Checkpoint(position)) => self.checkpoint(position),
+        }
+    }
+
+    /// The whole list of a user came. In the walk, a user who was gone stays
+    /// so for the day: what hangs below is to be read from an earlier time.
+    fn listed(&mut self, user: String) {
+        if self.is_walking {
+            self.users.answer();
+            return;
+        }
+        let child = Child::user(&user);
+        self.lanes
+            .iter_mut()
+            .for_each(|lane| lane.ledger.settle(&child));
+    }
+
+    /// Takes account of a child that can't be read.
+    fn miss(&mut self, missed: Missed) -> Result<()> {
+        let Missed {
+            part,
+            id,
+            answered,
+            error,
+        } = missed;
+        if !error.is_of_request() {
+            return Err(error);
+        }
+        let kind = match part {
+            WalkStream::Lists => Kind::User,
+            WalkStream::Conversations | WalkStream::Messages => Kind::Conversation,
+        };
+        let child = Child { kind, id };
+        let look = match () {
+            () if self.second.contains(&child) => Look::Second,
+            () if self.due.contains(&child) => Look::DayLater,
+            () => Look::First,
+        };
+        // The messages of a conversation that is not there aren't asked for.
+        let concerns = |lane: &Lane| match part {
+            WalkStream::Lists => true,
+            WalkStream::Conversations if error.is_absent() => lane.wants(kind),
+            part => lane.reads(part),
+        };
+        if error.is_absent() && look == Look::Second && part != WalkStream::Messages {
+            let status = error.status().unwrap_or_default();
+            self.run.deleted(kind.entity(), &child.id, status)?;
+            self.users_gone += u64::from(kind == Kind::User);
+        }
+        let mut waits = false;
+        let lanes = self.lanes.iter_mut();
+        for lane in lanes.filter(|lane| lane.error.is_none() && concerns(lane)) {
+            waits |= lane.miss(&child, part, &error, look);
+        }
+        if waits {
+            self.waiting.insert(child, !answered);
+        }
+        self.count(part, &error, concerns)
+    }
+
+    /// Counts a child of the walk that can't be read for its endpoint, and
+    /// gives up what it is of no use to go on with.
+    fn count(
+        &mut self,
+        part: WalkStream,
+        error: &Error,
+        concerns: impl Fn(&Lane) -> bool,
+    ) -> Result<()> {
+        if !self.is_walking {
+            return Ok(());
+        }
+        if part == WalkStream::Lists {
+            let Some(given_up) = self.users.miss(error) else {
+                return Ok(());
+            };
+            return self.end(given_up);
+        }
+        let lanes = self.lanes.iter_mut();
+        let mut failed = false;
+        for lane in lanes.filter(|lane| lane.error.is_none() && concerns(lane)) {
+            if let Some(given_up) = lane.tally.miss(error) {
+                lane.give_up(given_up)?;
+                failed = true;
+            }
+        }
+        self.stop_endpoint(part, failed)
+    }
+
+    /// Ends all streams, whose users' lists can't be read.
+    ///
+    /// # Errors
+    /// The reason.
+    fn end(&mut self, given_up: GivenUp) -> Result<()> {
+        let error = match given_up {
+            GivenUp::Broken(error) => {
+                self.lanes.iter_mut().for_each(Lane::stay);
+                error
+            }
+            GivenUp::Outage(error) => {
+                self.lanes.iter().try_for_each(Lane::keep_missed)?;
+                error
+            }
+        };
+        Err(error)
+    }
+
+    /// Tells broken endpoints from bad children.
+    ///
+    /// # Errors
+    /// The users' lists can't be read, which ends all streams.
+    fn judge(&mut self) -> Result<()> {
+        let worked = self.lanes.iter().any(Lane::was_complete);
+        if let Err(error) = self.users.judge(worked) {
+            return self.end(GivenUp::Broken(error));
+        }
+        self.lanes.iter_mut().for_each(Lane::judge);
+        match self.lanes.iter().all(|lane| lane.error.is_some()) {
+            true => Err(Error::Stopped),
+            false => Ok(()),
         }
     }
 
@@ -155,12 +481,11 @@ impl Streams<'_> {
     fn each(
         &mut self,
         part: WalkStream,
-        fetch: &Fetch,
         mut act: impl FnMut(&mut Lane) -> Result<()>,
     ) -> Result<()> {
-        let goes_on = |lane: &Lane| lane.reads(part) && lane.error.is_none();
         let mut failed = false;
-        for lane in self.lanes.iter_mut().filter(|lane| goes_on(lane)) {
+        let lanes = self.lanes.iter_mut();
+        for lane in lanes.filter(|lane| lane.reads(part) && lane.error.is_none()) {
             match act(lane) {
                 Ok(()) => {}
                 Err(error) if error.ends_run() => return Err(error),
@@ -170,8 +495,18 @@ impl Streams<'_> {
                 }
             }
         }
+        self.stop_endpoint(part, failed)
+    }
+
+    /// Gives up the endpoint of a part, where a stream failed by it and no
+    /// other is left.
+    ///
+    /// # Errors
+    /// No stream is left at all.
+    fn stop_endpoint(&self, part: WalkStream, failed: bool) -> Result<()> {
+        let goes_on = |lane: &Lane| lane.reads(part) && lane.error.is_none();
         if failed && !self.lanes.iter().any(goes_on) {
-            fetch.stop(part);
+            self.reading.endpoints.stop(part);
         }
         match failed && self.lanes.iter().all(|lane| lane.error.is_some()) {
             true => Err(Error::Stopped),
@@ -184,21 +519,54 @@ impl Streams<'_> {
         self.write_bookmarks(false)
     }
 
-    fn write_bookmarks(&self, complete: bool) -> Result<()> {
-        let bookmark = |lane: &Lane| Some((lane.name(), lane.bookmark(&self.progress, complete)?));
-        let bookmarks = self.lanes.iter().filter_map(bookmark);
-        let bookmarks: Vec<_> = bookmarks.collect();
+    /// Moves the bookmarks, as far as there is room for what is missed.
+    fn write_bookmarks(&mut self, complete: bool) -> Result<()> {
+        let output = self.run.output;
+        let stands = |name: &str| {
+            let mut lanes = self.lanes.iter();
+            !lanes.any(|lane| lane.name() == name && lane.moves())
+        };
+        let walked = STREAMS
+            .iter()
+            .filter(|it| matches!(it.source, Source::Walk(_)));
+        let others = walked.filter(|stream| stands(stream.name));
+        let mut size: usize = others
+            .map(|stream| size_in(&output.bookmark(stream.name)))
+            .sum();
+        let mut bookmarks = Vec::new();
+        for lane in self.lanes.iter_mut().filter(|lane| lane.moves()) {
+            let own = lane.ledger.size();
+            lane.is_full = own > 0 && size + own > ROOM_FOR_MISSED;
+            if !lane.is_full {
+                size += own;
+                bookmarks.push((lane.name(), lane.bookmark(&self.progress, complete)));
+            }
+        }
         match complete && bookmarks.len() == self.lanes.len() {
             true => Ok(self.engine.conversations_read(bookmarks)?),
-            false => Ok(self.run.output.checkpoint_all(bookmarks)?),
+            false => Ok(output.checkpoint_all(bookmarks)?),
         }
     }
 
-    /// Ends the walk: what ended all streams, and what ended each alone.
-    fn close(mut self, walked: Result<()>) -> (Result<()>, Vec<Option<Error>>) {
-        let users = mem::take(&mut self.users).close("walk: of the users");
-        let ended = walked.and(users);
-        let ended = ended.and_then(|()| self.write_bookmarks(true));
-        (ended, self.lanes.into_iter().map(Lane::close).collect())
+    /// Ends the walk: what ended all streams, and what became of each.
+    fn close(mut self, walked: Result<()>) -> (Result<()>, Vec<(bool, Option<Error>)>) {
+        if self.users_gone > 0 {
+            log::warn!(
+                "walk: of the users, {} are gone (404 or 410)",
+                self.users_gone
+            );
+        }
+        let stay = self
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((lane.name(), lane.found()?.clone())));
+        let stay: Vec<_> = stay.collect();
+        let ended = walked.and_then(|()| self.write_bookmarks(true));
+        let ended = match stay.is_empty() || ended.as_ref().is_err_and(Error::ends_run) {
+            true => ended,
+            false => ended.and(self.run.output.checkpoint_all(stay).map_err(Error::from)),
+        };
+        let closed = |lane: Lane| (lane.is_partial(), lane.close());
+        (ended, self.lanes.into_iter().map(closed).collect())
     }
 }

@@ -1,22 +1,27 @@
 //! The way to conversations by walking all users: the API has no list of
 //! conversations, but one for each user.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 
-use super::fetch::Item;
+use super::fetch::{Item, Wanted};
 use super::progress::{Place, Position, Within};
+use super::user_lists::UserLists;
 use crate::error::{Error, Result};
 use crate::extract::pool::{HandOver, pipe};
 use crate::extract::seen::Seen;
 use crate::extract::users::{Span, UserStep, Users};
-use crate::freshchat::{Get, Page, Shape};
+use crate::freshchat::Page;
 
 /// What a walk finds beside the ids of conversations.
 pub enum Found {
-    /// The list of a user's conversations.
+    /// A page of the list of a user's conversations, each once.
     List { user: String, page: Page },
-    /// A user whose list can't be read.
-    Missed(Error),
+    /// The whole list of this user came.
+    Listed { user: String },
+    /// A user whose list can't be read, or not to its end.
+    Missed { user: String, error: Error },
     /// Everything up to here was found.
     Checkpoint(Position),
 }
@@ -24,7 +29,10 @@ pub enum Found {
 /// A walk over all users.
 pub struct Walk<'a> {
     pub users: Users<'a>,
+    pub lists: &'a UserLists<'a>,
     pub workers: usize,
+    /// Users whose lists were asked for before the walk.
+    pub asked: &'a HashSet<String>,
     /// From where on users are walked, ...
     pub place: Place,
     /// ... and up to which time of their creation.
@@ -40,11 +48,10 @@ enum Task {
 }
 
 impl Walk<'_> {
-    /// Hands over what the walk finds, in the order of the users' pages.
-    pub fn run(&self, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
+    /// Hands over what the walk finds, in the order of the users' pages, and
+    /// each conversation that is not in `seen` once.
+    pub fn run(&self, seen: &mut Seen, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
         let spans = self.spans()?;
-        // A conversation that several users have is read once.
-        let mut conversations = Seen::default();
         pipe(
             self.workers,
             |tasks| {
@@ -53,19 +60,11 @@ impl Walk<'_> {
                     .read(spans, &mut |step| tasks_of(step, &mut seen, tasks))
             },
             |task, found| match task {
-                Task::User(user) => found(self.list(user)),
+                Task::User(user) if self.asked.contains(&user) => Ok(()),
+                Task::User(user) => self.lists.read(&user, found),
                 Task::Checkpoint(position) => found(Found::Checkpoint(position)),
             },
-            |found| {
-                let ids = match &found {
-                    Found::List { page, .. } => page.texts_of("id"),
-                    Found::Missed(_) | Found::Checkpoint(_) => Vec::new(),
-                };
-                hand_over(Item::Other(found))?;
-                let ids = ids.into_iter();
-                let mut ids = ids.filter(|id| !id.is_empty() && conversations.insert(id));
-                ids.try_for_each(|id| hand_over(Item::Conversation(id)))
-            },
+            |found| hand_on(found, seen, hand_over),
         )
     }
 
@@ -113,17 +112,25 @@ impl Walk<'_> {
             );
         }
     }
+}
 
-    /// The list of a user's conversations (API document, "Retrieve all
-    /// conversations for a user"), which has no pages.
-    fn list(&self, user: String) -> Found {
-        let get = Get::of("users/{id}/conversations", &user);
-        let list = Shape::List("conversations");
-        match self.users.api.get(&get, |body| Page::parse(body, list)) {
-            Ok(page) => Found::List { user, page },
-            Err(error) => Found::Missed(error),
-        }
-    }
+/// Hands over what a list has, and each of its conversations that is not in
+/// `seen`: one that several users have is read once.
+pub fn hand_on(found: Found, seen: &mut Seen, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
+    let Found::List { user, page } = found else {
+        return hand_over(Item::Other(found));
+    };
+    let (ids, owner) = (page.texts_of("id"), user.clone());
+    hand_over(Item::Other(Found::List { user, page }))?;
+    let new = ids
+        .into_iter()
+        .filter(|id| !id.is_empty() && seen.insert(id));
+    new.map(|id| Wanted {
+        id,
+        user: Some(owner.clone()),
+        itself: true,
+    })
+    .try_for_each(|wanted| hand_over(Item::Conversation(wanted)))
 }
 
 /// Hands over each user of a page, and the place behind it. A user whom a
