@@ -151,6 +151,7 @@ fn nothing_is_lost_while_the_account_changes() {
             most: 30,
             delete_users: 6,
             arriving_messages: 40,
+            ..Edits::default()
         };
         let sandbox = Sandbox::start(options);
         let before: BTreeMap<_, _> = WALK.map(|stream| (stream, sandbox.truth(stream))).into();

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::StreamRun;
-use super::list::parent_ids;
+use super::list::parents;
 use super::pool::in_order;
 use crate::error::{Error, Result};
 use crate::freshchat::{Get, Page, Shape};
@@ -16,8 +16,9 @@ use crate::timestamp;
 /// # Errors
 /// Another group can't be read: the others were.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
-    let groups = parent_ids(stream_run, &GROUPS, "id")?;
-    let (absent, failed) = read(stream_run, groups)?;
+    let groups = parents(stream_run, &GROUPS, "id")?;
+    stream_run.partial = !groups.certain;
+    let (absent, failed) = read(stream_run, groups.ids)?;
     let absent = absent.into_iter().map(|(group, _)| group).collect();
     let (gone, failed_again) = read(stream_run, absent)?;
     for (group, status) in &gone {

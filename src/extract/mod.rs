@@ -8,14 +8,15 @@ mod ids;
 mod list;
 pub mod metrics;
 mod overlap;
+mod pager;
 mod pool;
 pub mod reports;
 mod seen;
 mod users;
 mod window;
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -37,26 +38,60 @@ pub struct Run<'a> {
     pub started_at: DateTime<Utc>,
     /// Ids of the lists that other streams go by, so that each list is read
     /// once in a run.
-    pub parents: Mutex<HashMap<&'static str, Vec<String>>>,
+    pub parents: Mutex<HashMap<&'static str, Parents>>,
     /// The stream `deletions`, which others write.
     pub deletions: Deletions,
 }
 
+/// The ids of a list's records.
+#[derive(Clone)]
+pub struct Parents {
+    /// Each once, in the order of its first place.
+    pub ids: Vec<String>,
+    /// Whether nothing speaks against the list's being complete.
+    pub certain: bool,
+}
+
+impl Parents {
+    /// Most ids of a list that was read again are there twice.
+    fn new(mut ids: Vec<String>, certain: bool) -> Self {
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
+        Self { ids, certain }
+    }
+}
+
 impl Run<'_> {
+    /// The ids of a list, if a stream of this run has read it.
+    fn parents(&self, path: &str) -> Option<Parents> {
+        let parents = self.parents.lock();
+        let parents = parents.unwrap_or_else(PoisonError::into_inner);
+        parents.get(path).cloned()
+    }
+
+    fn set_parents(&self, path: &'static str, ids: Parents) {
+        let parents = self.parents.lock();
+        let mut parents = parents.unwrap_or_else(PoisonError::into_inner);
+        parents.insert(path, ids);
+    }
+
+    /// The time from which on to read a stream that is complete up to
+    /// `reached`: from there minus the lookback, or from the start date.
+    fn first_time(&self, reached: Option<DateTime<Utc>>, lookback: Duration) -> DateTime<Utc> {
+        let start_date = self.settings.start_date;
+        // The lookback doesn't reach behind the start date, but a start date
+        // after the bookmark leaves no gap.
+        reached.map_or(start_date, |reached| {
+            (reached - lookback).max(start_date.min(reached))
+        })
+    }
+
     /// The time to read of a stream that is complete up to `reached`: from
     /// there minus the lookback, or from the start date, to the end date or
     /// the run's start.
     fn window(&self, stream: &str, reached: Option<DateTime<Utc>>, lookback: Duration) -> Window {
         let settings = self.settings;
-        let from = match reached {
-            None => settings.start_date,
-            Some(reached) => {
-                let from = reached - lookback;
-                // The lookback doesn't reach behind the start date, but a start
-                // date after the bookmark leaves no gap.
-                from.max(settings.start_date.min(reached))
-            }
-        };
+        let from = self.first_time(reached, lookback);
         let now = self.started_at;
         if from > now {
             log::warn!(
@@ -139,12 +174,7 @@ impl StreamRun<'_> {
         }
     }
 
-    /// The time to read, with the lookback of the entity streams.
-    fn window(&self) -> Window {
-        self.window_back(self.run.settings.lookback)
-    }
-
-    /// The time to read, with another lookback.
+    /// The time to read, with a lookback.
     fn window_back(&self, lookback: Duration) -> Window {
         let name = self.stream.name;
         self.run.window(name, self.bookmark(), lookback)

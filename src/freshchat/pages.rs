@@ -1,6 +1,5 @@
 //! One page of a list, as text: its records stay the bytes that the API sent.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::iter;
 use std::ops::Range;
@@ -11,8 +10,6 @@ use serde::de::{
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
-
-use super::link::Link;
 
 /// Where the records stand in an answer.
 #[derive(Debug, Clone, Copy)]
@@ -30,9 +27,10 @@ pub struct Page {
     records: Vec<Range<usize>>,
     /// The list's `pagination`, where the API sends it.
     pub pagination: Option<Pagination>,
-    /// The `link` to the next page, or `next_page` of its `links`, where there
-    /// is one.
-    pub next: Option<Link>,
+    /// Whether a `link`, or `next_page` of the `links`, leads on. Only that it
+    /// is there counts: where it leads is not for a client with parameters of
+    /// its own.
+    pub has_next: bool,
     /// When the page was read.
     pub read_at: DateTime<Utc>,
 }
@@ -43,18 +41,29 @@ pub struct Pagination {
     pub total_items: Option<u64>,
     pub total_pages: Option<u64>,
     pub items_per_page: Option<u64>,
+    pub current_page: Option<u64>,
 }
 
 impl Pagination {
-    /// The number of pages. The API caps the page size, so the one that it
-    /// echoes counts and not the one that was asked for.
+    /// The number of pages, the larger one where the members disagree. The API
+    /// caps the page size, so the one that it echoes counts and not the one
+    /// that was asked for.
     pub fn pages(&self) -> Option<u64> {
-        self.total_pages.or_else(|| {
-            Some(
-                self.total_items?
-                    .div_ceil(self.items_per_page.filter(|size| *size > 0)?),
-            )
-        })
+        self.total_pages.max(self.pages_of_items())
+    }
+
+    /// Whether the number of pages is not the one that the items take.
+    pub fn is_contradictory(&self) -> bool {
+        match (self.total_pages, self.pages_of_items()) {
+            // An empty list has no page or an empty one.
+            (Some(pages), Some(needed)) => pages.max(1) != needed.max(1),
+            _ => false,
+        }
+    }
+
+    fn pages_of_items(&self) -> Option<u64> {
+        let size = self.items_per_page.filter(|size| *size > 0)?;
+        Some(self.total_items?.div_ceil(size))
     }
 }
 
@@ -72,7 +81,7 @@ impl Page {
         Ok(Self {
             records: found.records,
             pagination: found.pagination,
-            next: found.next,
+            has_next: found.has_next,
             read_at: Utc::now(),
             body,
         })
@@ -102,28 +111,84 @@ impl Page {
         Ok(self)
     }
 
-    /// The number of records.
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
     /// Whether the page has no records.
     pub fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
 
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The value of a property in each record, as JSON; none where the record
+    /// lacks it. Only this property is looked at: whatever else the record
+    /// holds, its id is not to be missed.
+    pub fn values_of<'p>(&'p self, property: &'p str) -> impl Iterator<Item = Option<&'p str>> {
+        self.records().map(move |record| {
+            let mut deserializer = serde_json::Deserializer::from_str(record);
+            let value = deserializer.deserialize_map(Property(property));
+            value.ok().flatten().map(RawValue::get)
+        })
+    }
+
     /// The value of a property in each record that has it, as text.
     pub fn texts_of(&self, property: &str) -> Vec<String> {
-        let text = |record: &str| {
-            // Only this property is decoded: whatever else the record holds,
-            // its id is not to be missed.
-            let record: HashMap<String, &RawValue> = serde_json::from_str(record).ok()?;
-            match record.get(property)?.get() {
-                "null" => None,
-                json => Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())),
-            }
+        let text = |json: &str| match json {
+            "null" => None,
+            json => Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())),
         };
-        self.records().filter_map(text).collect()
+        self.values_of(property)
+            .flatten()
+            .filter_map(text)
+            .collect()
+    }
+}
+
+/// Finds one property of an object.
+struct Property<'n>(&'n str);
+
+impl<'a> Visitor<'a> for Property<'_> {
+    type Value = Option<&'a RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut value = None;
+        while let Some(is_it) = map.next_key_seed(IsNamed(self.0))? {
+            match is_it {
+                true => value = Some(map.next_value()?),
+                false => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(value)
+    }
+}
+
+/// Whether a property has this name, without a copy of it.
+struct IsNamed<'n>(&'n str);
+
+impl<'a> DeserializeSeed<'a> for IsNamed<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for IsNamed<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a property name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
+        Ok(name == self.0)
     }
 }
 
@@ -131,7 +196,7 @@ impl Page {
 struct Found {
     records: Vec<Range<usize>>,
     pagination: Option<Pagination>,
-    next: Option<Link>,
+    has_next: bool,
 }
 
 struct Answer<'a> {
@@ -188,10 +253,10 @@ impl<'a> Visitor<'a> for Answer<'a> {
                     "pagination" => {
                         found.pagination = Some(read_pagination(map.next_value()?));
                     }
-                    "link" => found.next = read_link(&map.next_value()?),
+                    "link" => found.has_next |= is_link(&map.next_value()?),
                     "links" => {
                         let links: Value = map.next_value()?;
-                        found.next = found.next.or_else(|| read_link(&links["next_page"]));
+                        found.has_next |= is_link(&links["next_page"]);
                     }
                     "message" | "error_message" => problem = Some(map.next_value::<Value>()?),
                     _ => {
@@ -232,9 +297,8 @@ impl<'a> DeserializeSeed<'a> for Records<'_, 'a> {
     }
 }
 
-fn read_link(value: &Value) -> Option<Link> {
-    let href = value["href"].as_str().filter(|href| !href.is_empty());
-    href.map(Link::parse)
+fn is_link(value: &Value) -> bool {
+    value["href"].as_str().is_some_and(|href| !href.is_empty())
 }
 
 /// Numbers may come as text.
@@ -247,6 +311,7 @@ fn read_pagination(value: Value) -> Pagination {
         total_items: number("total_items"),
         total_pages: number("total_pages"),
         items_per_page: number("items_per_page"),
+        current_page: number("current_page"),
     }
 }
 
@@ -309,14 +374,16 @@ mod tests {
 
     #[test]
     fn a_link_leads_on() {
-        for (link, page) in [
-            (r#"{"rel":"self","href":"/v2/x?1=1&page=2"}"#, Some(2)),
-            (r#"{"href":""}"#, None),
-            ("null", None),
+        for (links, has_next) in [
+            (r#""link":{"rel":"self","href":"/v2/x?1=1&page=2"}"#, true),
+            (r#""link":{"href":""}"#, false),
+            (r#""link":null"#, false),
+            (r#""links":{"next_page":{"href":"/v2/x?page=2"}}"#, true),
+            (r#""links":{"first_page":{"href":"/v2/x?page=1"}}"#, false),
         ] {
-            let body = format!(r#"{{"messages":[],"link":{link}}}"#);
-            let next = Page::parse(body, Shape::List("messages")).unwrap().next;
-            assert_eq!(next.and_then(|link| link.page), page, "{link}");
+            let body = format!(r#"{{"messages":[],{links}}}"#);
+            let page = Page::parse(body, Shape::List("messages")).unwrap();
+            assert_eq!(page.has_next, has_next, "{links}");
         }
     }
 

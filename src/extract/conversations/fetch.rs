@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::rounds::{self, Pages};
+use super::rounds::{self, Pages, PastEnd};
 use crate::error::{Error, Result};
 use crate::extract::pool::{HandOver, pipe};
 use crate::freshchat::{Api, Get, Page, Shape};
@@ -82,6 +82,8 @@ pub struct Fetch<'a> {
 pub struct Endpoints<'a> {
     pub conversations: Option<Endpoint<'a>>,
     pub messages: Option<Endpoint<'a>>,
+    /// Whether a page of messages came that names no further one.
+    pub links_tell: AtomicBool,
 }
 
 /// One endpoint, until it is given up.
@@ -185,12 +187,13 @@ impl Fetch<'_> {
         answered: bool,
         hand_over: &mut HandOver<Part<T>>,
     ) -> Result<()> {
+        let items = self.page_size.min(MOST_ITEMS);
         let from_time = self.from_times.get(&id).unwrap_or(&self.from_time);
         let get = |number| {
             let get = Get::of(MESSAGES, &id)
                 .with("from_time", from_time)
                 .with("page", number)
-                .with("items_per_page", self.page_size.min(MOST_ITEMS));
+                .with("items_per_page", items);
             let list = Shape::List("messages");
             api.get(&get, |body| Page::parse(body, list)?.of_objects())
         };
@@ -201,8 +204,8 @@ impl Fetch<'_> {
                 let pages = Pages {
                     name: MESSAGES,
                     get: &get,
-                    goes_on: &|page, _, _| page.next.is_some(),
-                    unannounced: false,
+                    goes_on: &|page, _, _| self.goes_on(page),
+                    past_end: &|| self.past_end(),
                 };
                 let mut hand_on = |page| {
                     hand_over(Part::Messages {
@@ -223,6 +226,23 @@ impl Fetch<'_> {
                 error,
             }),
         })
+    }
+
+    /// Whether a page of messages names a further one.
+    fn goes_on(&self, page: &Page) -> bool {
+        if !page.has_next {
+            self.endpoints.links_tell.store(true, Ordering::Relaxed);
+        }
+        page.has_next && !page.is_empty()
+    }
+
+    /// What an error means behind a page that names a further one: as long as
+    /// every page does so, that says nothing.
+    fn past_end(&self) -> PastEnd {
+        match self.endpoints.links_tell.load(Ordering::Relaxed) {
+            true => PastEnd::Error,
+            false => PastEnd::EndIfTwice,
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod walk;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::mem;
+use std::sync::atomic::AtomicBool;
 
 use super::reports::Engine;
 use super::seen::Seen;
@@ -82,12 +83,14 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
         waiting: BTreeMap::new(),
         second: BTreeSet::new(),
         users_gone: 0,
+        is_doubtful: false,
         lanes,
     };
     let walked = streams.read();
+    let is_doubtful = streams.is_doubtful;
     let (ended, closed) = streams.close(walked);
     for (stream_run, (partial, error)) in group.iter_mut().zip(closed) {
-        stream_run.partial |= partial;
+        stream_run.partial |= partial || is_doubtful;
         stream_run.error = error;
     }
     ended
@@ -125,6 +128,8 @@ struct Streams<'a> {
     /// Those of them that are asked for the second time now.
     second: BTreeSet<Child>,
     users_gone: u64,
+    /// Whether the lists of users contradict themselves.
+    is_doubtful: bool,
     lanes: Vec<Lane<'a>>,
 }
 
@@ -143,6 +148,7 @@ impl<'a> Reading<'a> {
             endpoints: Endpoints {
                 conversations: endpoint(WalkStream::Conversations),
                 messages: endpoint(WalkStream::Messages),
+                links_tell: AtomicBool::new(false),
             },
         }
     }
@@ -220,11 +226,7 @@ impl Streams<'_> {
         match self.progress.position.clone() {
             Position::Users(place) => {
                 let walk = Walk {
-                    users: Users {
-                        api: reading.users,
-                        time: UserTime::Created,
-                        page_size: reading.page_size,
-                    },
+                    users: Users::new(reading.users, UserTime::Created, reading.page_size),
                     lists: &reading.lists,
                     workers: reading.workers,
                     asked: &asked,
@@ -232,10 +234,12 @@ impl Streams<'_> {
                     to: self.progress.to,
                     calls_each,
                 };
-                fetch.run(
+                let walked = fetch.run(
                     |hand_over| walk.run(&mut seen, hand_over),
                     |part| self.take(part),
-                )?;
+                );
+                self.is_doubtful = walk.users.is_doubtful();
+                walked?;
             }
             Position::Conversations(place) => {
                 let changed = Changed::behind(self.engine.conversations()?, place.as_deref());

@@ -9,6 +9,8 @@
 //! during it, and it missed nothing that stays. It begins behind the end that
 //! the reading forwards found, so that the two together have read all.
 
+use std::sync::Once;
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -23,6 +25,9 @@ const MOST_ROUNDS: usize = 5;
 /// A list of more pages than this repeats itself without end.
 const MOST_PAGES: u64 = 100_000;
 
+/// One warning of a run.
+static WARNING: Once = Once::new();
+
 /// A list in pages.
 pub struct Pages<'a> {
     /// What it is, for an error.
@@ -32,9 +37,20 @@ pub struct Pages<'a> {
     /// Whether there is a page behind this one, with its number and the number
     /// of records up to its end, as far as answers tell.
     pub goes_on: &'a dyn Fn(&Page, u64, usize) -> bool,
-    /// Whether a page that nothing announces may be asked for: an error is
-    /// then an end.
-    pub unannounced: bool,
+    /// What an error means behind a page as long as the first one.
+    pub past_end: &'a dyn Fn() -> PastEnd,
+}
+
+/// What an error means that a page is answered with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PastEnd {
+    /// The list has ended: nothing announced the page.
+    End,
+    /// The list has ended if a second try is answered in the same way: what
+    /// announced the page may mean nothing.
+    EndIfTwice,
+    /// The page can't be read.
+    Error,
 }
 
 /// What ended the reading.
@@ -91,7 +107,7 @@ impl Reading<'_> {
         for _ in 0..MOST_ROUNDS {
             let mut new = 0;
             for number in (1..last).rev() {
-                let page = self.get(number, false)?;
+                let page = self.get(number, PastEnd::Error)?;
                 new += self.take(page)?.0;
             }
             if new == 0 {
@@ -108,21 +124,29 @@ impl Reading<'_> {
     fn forwards(&mut self, from: u64, mut given: Option<Page>) -> Step<u64> {
         let mut last_ids = Vec::new();
         let mut last_new = usize::MAX;
-        let mut short = false;
+        let mut past_end = PastEnd::Error;
         let mut records = 0;
+        let mut is_empty = false;
         for number in from..=MOST_PAGES {
             let page = match given.take() {
                 Some(page) => page,
-                None => self.get(number, short || self.pages.unannounced)?,
+                None => self.get(number, past_end)?,
             };
             let length = page.len();
             records += length;
-            short = length < self.page_size;
+            past_end = match length < self.page_size {
+                true => PastEnd::End,
+                false => (self.pages.past_end)(),
+            };
             let before = number.saturating_sub(1).max(1);
-            if length == 0 {
+            let goes_on = (self.pages.goes_on)(&page, number, records);
+            let was_empty = std::mem::replace(&mut is_empty, length == 0);
+            if is_empty && goes_on && !was_empty {
+                continue;
+            }
+            if is_empty {
                 return Ok(before);
             }
-            let goes_on = (self.pages.goes_on)(&page, number, records);
             let (new, ids) = self.take(page)?;
             // Past the end, some lists give their last page again.
             if new == 0 && (ids == last_ids || last_new == 0) {
@@ -137,12 +161,38 @@ impl Reading<'_> {
     }
 
     /// A page; an empty one past the list's end.
-    fn get(&self, number: u64, may_end: bool) -> Step<Page> {
-        match (self.pages.get)(number) {
-            Ok(page) => Ok(page),
-            Err(error) if number > 1 && is_past_the_end(&error, may_end) => Ok(Page::default()),
-            Err(error) => Err(Ended::List(error)),
+    fn get(&self, number: u64, past_end: PastEnd) -> Step<Page> {
+        let error = match (self.pages.get)(number) {
+            Ok(page) => return Ok(page),
+            Err(error) => error,
+        };
+        let is_end = number > 1
+            && match past_end {
+                _ if is_wrong_page(&error) => true,
+                PastEnd::Error => false,
+                PastEnd::End => is_page_error(&error),
+                PastEnd::EndIfTwice => is_page_error(&error) && self.is_repeated(number, &error),
+            };
+        match is_end {
+            true => Ok(Page::default()),
+            false => Err(Ended::List(error)),
         }
+    }
+
+    /// Whether a second try is answered with the same error.
+    fn is_repeated(&self, number: u64, error: &Error) -> bool {
+        let again = (self.pages.get)(number);
+        let is_same = again.is_err_and(|again| again.status() == error.status());
+        if is_same {
+            WARNING.call_once(|| {
+                log::warn!(
+                    "{}: a full page names a further one, which answers with an error; as every \
+                     page names one, it is taken for the end: {error}",
+                    self.pages.name
+                );
+            });
+        }
+        is_same
     }
 
     /// Hands over the records that no page had before; how many these are, and
@@ -173,16 +223,14 @@ impl Reading<'_> {
     }
 }
 
-/// Whether an error says that there is no such page. A page that was announced
-/// behind a full one is missing for another reason, unless the API's own code
-/// says so.
-pub fn is_past_the_end(error: &Error, may_end: bool) -> bool {
-    match error {
-        Error::Api(error) => {
-            error.code == "WRONG_PAGE" || may_end && matches!(error.status, 400 | 404 | 416 | 422)
-        }
-        _ => false,
-    }
+/// The API's own word for a page that isn't there.
+pub fn is_wrong_page(error: &Error) -> bool {
+    matches!(error, Error::Api(error) if error.code == "WRONG_PAGE")
+}
+
+/// An error that a request for one page may be answered with.
+pub fn is_page_error(error: &Error) -> bool {
+    matches!(error.status(), Some(400 | 404 | 416 | 422))
 }
 
 /// A record's id, as JSON.

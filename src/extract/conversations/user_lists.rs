@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use super::rounds::{self, Pages, is_past_the_end};
+use super::rounds::{self, Pages, PastEnd, is_page_error, is_wrong_page};
 use super::walk::Found;
 use crate::error::Result;
 use crate::extract::pool::HandOver;
@@ -57,8 +57,13 @@ impl<'a> UserLists<'a> {
         let pages = Pages {
             name: ENDPOINT,
             get: &|number| self.page(user, number),
-            goes_on: &|page, number, records| unannounced || announces(page, number, records),
-            unannounced,
+            goes_on: &|page, number, records| {
+                unannounced && !page.is_empty() || announces(page, number, records)
+            },
+            past_end: &|| match unannounced {
+                true => PastEnd::End,
+                false => PastEnd::Error,
+            },
         };
         let mut hand_on = |page| {
             hand_over(Found::List {
@@ -111,9 +116,9 @@ impl<'a> UserLists<'a> {
                 let repeats = second.texts_of("id").iter().all(|id| listed.contains(id));
                 Ok(Some(second.is_empty() || !repeats))
             }
-            Err(error) if is_past_the_end(&error, false) => Ok(Some(true)),
+            Err(error) if is_wrong_page(&error) => Ok(Some(true)),
             // The number may be refused as unknown, or as past the end.
-            Err(error) if is_past_the_end(&error, true) => Ok(None),
+            Err(error) if is_page_error(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -122,7 +127,7 @@ impl<'a> UserLists<'a> {
 /// Whether an answer says that there is a page behind this one.
 fn announces(page: &Page, number: u64, records: usize) -> bool {
     let pagination = page.pagination.unwrap_or_default();
-    page.next.is_some()
+    page.has_next
         || pagination.pages().is_some_and(|pages| pages > number)
         || pagination
             .total_items

@@ -167,13 +167,15 @@ impl Sandbox {
     }
 }
 
-/// Changes of the account between two runs. Times are those of the real clock.
+/// Changes of the account between two runs. Times are those of the real clock, dated back by the
+/// lag of lists.
 impl Sandbox {
     /// Gives user `index` (in the order of making) a new first name; its id.
     pub fn edit_user(&self, index: usize) -> String {
-        let users = &mut self.shared.world_mut().account.users;
-        users.edit(index, clock::now());
-        users.id(index)
+        let mut world = self.shared.world_mut();
+        let now = world.moment();
+        world.account.users.edit(index, now);
+        world.account.users.id(index)
     }
 
     /// Deletes user `index`, and the conversations that no other user lists; its id.
@@ -185,16 +187,18 @@ impl Sandbox {
 
     /// Adds a user; its id.
     pub fn add_user(&self) -> String {
-        let users = &mut self.shared.world_mut().account.users;
-        let index = users.add(clock::now());
-        users.id(index)
+        let mut world = self.shared.world_mut();
+        let now = world.moment();
+        let index = world.account.users.add(now);
+        world.account.users.id(index)
     }
 
     /// Begins a conversation of user `index`, with one message; its id.
     pub fn add_conversation(&self, index: usize) -> String {
-        let conversations = &mut self.shared.world_mut().account.conversations;
-        let added = conversations.add(index, clock::now());
-        conversations.id(added)
+        let mut world = self.shared.world_mut();
+        let now = world.moment();
+        let added = world.account.conversations.add(index, now);
+        world.account.conversations.id(added)
     }
 
     /// Lets a message arrive in a conversation.
@@ -202,9 +206,37 @@ impl Sandbox {
     /// # Panics
     /// If there is no conversation with this id.
     pub fn add_message(&self, conversation: &str) {
+        let mut world = self.shared.world_mut();
+        let now = world.moment();
+        let conversations = &mut world.account.conversations;
+        let index = conversations.find(conversation);
+        conversations.add_message(index.expect("a known conversation"), now);
+    }
+
+    /// Changes a property of a conversation, and nothing else.
+    ///
+    /// # Panics
+    /// If there is no conversation with this id.
+    pub fn edit_conversation(&self, conversation: &str) {
+        let mut world = self.shared.world_mut();
+        let now = world.moment();
+        let conversations = &mut world.account.conversations;
+        let index = conversations.find(conversation);
+        conversations.edit(index.expect("a known conversation"), now);
+    }
+
+    /// Deletes the newest message of a conversation, if there is one.
+    ///
+    /// # Panics
+    /// If there is no conversation with this id.
+    pub fn delete_message(&self, conversation: &str) {
         let conversations = &mut self.shared.world_mut().account.conversations;
         let index = conversations.find(conversation);
-        conversations.add_message(index.expect("a known conversation"), clock::now());
+        let index = index.expect("a known conversation");
+        let detail = conversations.detail(index);
+        if let Some(&newest) = conversations.messages(index, &detail).last() {
+            conversations.delete_message(index, newest);
+        }
     }
 
     /// Adds a row to the report of `event`, dated at any time: as a rating that comes in late.

@@ -24,6 +24,13 @@ pub struct World {
     pub account: Account,
 }
 
+impl World {
+    /// The own time of a change that is listed now.
+    pub fn moment(&mut self) -> i64 {
+        self.account.moment(&self.options.quirks.list_lag)
+    }
+}
+
 /// What all connections share.
 #[derive(Debug)]
 pub struct Shared {

@@ -7,9 +7,12 @@ mod record;
 pub mod users;
 mod words;
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
-use crate::clock::DAY;
+use crate::clock::{self, DAY};
 use crate::options::Options;
 use crate::quirks::OutboundTo;
 use crate::rng::Rng;
@@ -39,6 +42,8 @@ pub struct Account {
     pub conversation_fields: Vec<Value>,
     /// Report rows that came in later: the event and the time, in milliseconds.
     pub added_rows: Vec<(&'static str, i64)>,
+    /// How often the account was changed after the start.
+    changes: u64,
 }
 
 impl Account {
@@ -69,6 +74,7 @@ impl Account {
             outbound_messages: maker.outbound_messages(),
             conversation_fields: maker.conversation_fields(),
             added_rows: Vec::new(),
+            changes: 0,
         }
     }
 
@@ -121,6 +127,14 @@ impl Account {
             })
         };
         numbers.map(record).collect()
+    }
+
+    /// The own time of a change that is listed now; `lag` is the quirk.
+    pub fn moment(&mut self, lag: &RangeInclusive<Duration>) -> i64 {
+        self.changes += 1;
+        let millis = |time: &Duration| i64::try_from(time.as_millis()).unwrap_or(0);
+        let mut rng = Rng::of(self.seed, "list-lag", self.changes);
+        clock::now() - rng.between(millis(lag.start()), millis(lag.end()))
     }
 
     /// The outbound messages, with `to` in the shape of the quirk.
