@@ -4,12 +4,14 @@
 mod bad_input;
 mod changed;
 mod conversations;
+mod deletions;
 mod discovery;
 mod entities;
 mod lists;
 mod logs;
 mod meltano;
 mod metrics;
+mod missed;
 mod output;
 mod reports;
 mod requests;

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::singer::Bookmark;
+use crate::timestamp;
 
 /// Children that could not be read, each with the time from which on the
 /// stream lacks its records.
@@ -64,30 +65,57 @@ impl Child {
 }
 
 /// Something of each child.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Children<T> {
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
     users: BTreeMap<String, T>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
     conversations: BTreeMap<String, T>,
 }
 
+impl<T> Default for Children<T> {
+    fn default() -> Self {
+        Self {
+            users: BTreeMap::new(),
+            conversations: BTreeMap::new(),
+        }
+    }
+}
+
 /// A child that is gone.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Gone {
     /// From when on it is to be read if it comes back.
-    from: DateTime<Utc>,
+    from: Time,
     /// When it was found gone.
-    at: DateTime<Utc>,
+    at: Time,
+}
+
+/// A time, which stands in the state like all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+struct Time(DateTime<Utc>);
+
+impl From<Time> for String {
+    fn from(time: Time) -> Self {
+        timestamp::format(time.0)
+    }
+}
+
+impl TryFrom<String> for Time {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        timestamp::parse(&text).map(Self).ok_or("not a timestamp")
+    }
 }
 
 /// The children of a stream that are to be asked for again.
 #[derive(Debug, Default, PartialEq)]
 pub struct Ledger {
     /// Those that an earlier run could not read.
-    known: Children<DateTime<Utc>>,
-    missed: Children<DateTime<Utc>>,
+    known: Children<Time>,
+    missed: Children<Time>,
     gone: Children<Gone>,
 }
 
@@ -138,7 +166,7 @@ impl Ledger {
     /// # Errors
     /// The member that has another form, and what is wrong with it.
     pub fn read(bookmark: &Bookmark) -> Result<Self, String> {
-        let missed: Children<DateTime<Utc>> = read(bookmark, MISSED)?;
+        let missed: Children<Time> = read(bookmark, MISSED)?;
         Ok(Self {
             known: missed.clone(),
             missed,
@@ -154,7 +182,7 @@ impl Ledger {
 
     /// Adds the missed ones to those that a bookmark has, and takes none away.
     pub fn add_missed(&self, bookmark: &mut Bookmark) -> Result<(), String> {
-        let mut all: Children<DateTime<Utc>> = read(bookmark, MISSED)?;
+        let mut all: Children<Time> = read(bookmark, MISSED)?;
         for kind in [Kind::User, Kind::Conversation] {
             for (id, from) in self.missed.of(kind) {
                 let earliest = all.of_mut(kind).entry(id.clone()).or_insert(*from);
@@ -180,7 +208,7 @@ impl Ledger {
 
     /// Those that have been gone for long enough to be asked for once more.
     pub fn due(&self, kind: Kind, now: DateTime<Utc>) -> impl Iterator<Item = &String> {
-        let due = move |(_, gone): &(&String, &Gone)| gone.at + AGAIN_AFTER <= now;
+        let due = move |(_, gone): &(&String, &Gone)| gone.at.0 + AGAIN_AFTER <= now;
         self.gone.of(kind).iter().filter(due).map(|(id, _)| id)
     }
 
@@ -188,7 +216,7 @@ impl Ledger {
     pub fn from(&self, child: &Child) -> Option<DateTime<Utc>> {
         let missed = self.missed.get(child).copied();
         let gone = self.gone.get(child).map(|gone| gone.from);
-        missed.into_iter().chain(gone).min()
+        missed.into_iter().chain(gone).min().map(|time| time.0)
     }
 
     /// All conversations that are to be read from a time of their own on.
@@ -196,8 +224,8 @@ impl Ledger {
         let missed = self.missed.conversations.iter();
         let gone = self.gone.conversations.iter();
         missed
-            .map(|(id, from)| (id, *from))
-            .chain(gone.map(|(id, gone)| (id, gone.from)))
+            .map(|(id, from)| (id, from.0))
+            .chain(gone.map(|(id, gone)| (id, gone.from.0)))
     }
 
     pub fn is_gone(&self, child: &Child) -> bool {
@@ -209,7 +237,7 @@ impl Ledger {
     pub fn miss(&mut self, child: &Child, from: DateTime<Utc>) {
         let from = self.from(child).map_or(from, |before| before.min(from));
         self.gone.remove(child);
-        self.missed.insert(child, from);
+        self.missed.insert(child, Time(from));
     }
 
     /// A child was read whole, or nobody is to ask for it again.
@@ -223,7 +251,7 @@ impl Ledger {
         let Some(from) = self.missed.remove(child) else {
             return;
         };
-        self.gone.insert(child, Gone { from, at });
+        self.gone.insert(child, Gone { from, at: Time(at) });
         if json!(self.gone).to_string().len() > ROOM_FOR_GONE {
             self.gone.remove(child);
         }

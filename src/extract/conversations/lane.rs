@@ -401,8 +401,9 @@ impl<'a> Lane<'a> {
         self.ledger.size() > 0
     }
 
-    /// What ended the stream, if it isn't complete; says what was skipped.
-    pub fn close(self) -> Option<Error> {
+    /// What ended the stream alone, if it isn't complete; says what was
+    /// skipped. `is_cut_short`: something ended all streams.
+    pub fn close(self, is_cut_short: bool) -> Option<Error> {
         let stream = format!("stream `{}`", self.name());
         if self.userless > 0 {
             let userless = self.userless;
@@ -419,7 +420,7 @@ impl<'a> Lane<'a> {
                 self.silent
             );
         }
-        if self.error.is_some() {
+        if self.error.is_some() || is_cut_short {
             return self.error;
         }
         let counts = [Kind::User, Kind::Conversation].map(|kind| (kind, self.ledger.count(kind)));

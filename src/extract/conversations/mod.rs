@@ -570,7 +570,8 @@ impl Streams<'_> {
             true => ended,
             false => ended.and(self.run.output.checkpoint_all(stay).map_err(Error::from)),
         };
-        let closed = |lane: Lane| (lane.is_partial(), lane.close());
+        let is_cut_short = ended.is_err();
+        let closed = |lane: Lane| (lane.is_partial(), lane.close(is_cut_short));
         (ended, self.lanes.into_iter().map(closed).collect())
     }
 }
