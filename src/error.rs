@@ -6,6 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
+use crate::freshchat::clock::ClocksDiffer;
+use crate::timestamp;
+
 /// Everything that can end a stream or the run.
 #[derive(Debug, Clone)]
 pub enum Error {
@@ -17,7 +22,7 @@ pub enum Error {
         path: PathBuf,
         source: Arc<io::Error>,
     },
-    /// A file is no JSON, or not of the shape that it should have.
+    /// A file isn't JSON, or not of the shape that it should have.
     Shape {
         what: &'static str,
         path: PathBuf,
@@ -36,6 +41,8 @@ pub enum Error {
     Api(Box<ApiError>),
     /// The API refused the token.
     Unauthorized { host: String, trace: Option<String> },
+    /// This machine's clock and the server's are too far apart.
+    Clocks(ClocksDiffer),
     /// The API sent the client elsewhere; the token doesn't go there.
     Redirected { request: String, to: String },
     /// The answer is no JSON: most often the host is no Freshchat account.
@@ -71,6 +78,12 @@ pub enum Error {
     },
     /// A raw report can't be had that names the conversations to read.
     Discovery(Box<Error>),
+    /// A bookmark lies ahead of the run's start.
+    Ahead {
+        stream: &'static str,
+        bookmark: DateTime<Utc>,
+        started_at: DateTime<Utc>,
+    },
     /// Writing to stdout failed.
     Output(Arc<io::Error>),
     /// The reader of stdout went away.
@@ -120,6 +133,7 @@ impl Error {
             | Error::UnknownStream { .. } => 2,
             Error::Api(_)
             | Error::Unauthorized { .. }
+            | Error::Clocks(_)
             | Error::Redirected { .. }
             | Error::NotJson { .. }
             | Error::Unexpected { .. }
@@ -130,6 +144,7 @@ impl Error {
             | Error::BadBookmark { .. }
             | Error::Report { .. }
             | Error::Discovery(_)
+            | Error::Ahead { .. }
             | Error::Output(_)
             | Error::Stopped
             | Error::StreamsFailed { .. }
@@ -143,7 +158,7 @@ impl Error {
     pub fn ends_run(&self) -> bool {
         matches!(
             self,
-            Error::Unauthorized { .. } | Error::Output(_) | Error::StdoutClosed
+            Error::Unauthorized { .. } | Error::Clocks(_) | Error::Output(_) | Error::StdoutClosed
         )
     }
 
@@ -221,7 +236,7 @@ impl fmt::Display for Error {
             } => write!(f, "config {origin}: `{setting}` {problem}"),
             Error::UnknownStream { path, stream } => write!(
                 f,
-                "catalog {}: `{stream}` is no stream of this tap; --discover lists them",
+                "catalog {}: `{stream}` is not a stream of this tap; --discover lists them",
                 path.display()
             ),
             Error::Api(error) => error.fmt(f),
@@ -233,6 +248,11 @@ impl fmt::Display for Error {
                 )?;
                 write_trace(f, trace.as_deref())
             }
+            Error::Clocks(differ) => write!(
+                f,
+                "{differ}: bookmarks by a wrong clock lose records; set the clocks right and \
+                 run again"
+            ),
             Error::Redirected { request, to } => write!(
                 f,
                 "{request}: the host redirects to {to}, where the token is not sent; \
@@ -276,6 +296,19 @@ impl fmt::Display for Error {
                 f,
                 "the reports that name the conversations can't all be read: {error}; \
                  `conversation_discovery` `users` goes without them"
+            ),
+            Error::Ahead {
+                stream,
+                bookmark,
+                started_at,
+            } => write!(
+                f,
+                "its bookmark, {}, lies ahead of this run's start, {}, by more than \
+                 `lookback_seconds`: a clock was or is wrong. Set \
+                 `bookmarks.{stream}.replication_key_value` in the state to a time before that, \
+                 or remove `bookmarks.{stream}` to begin at `start_date`",
+                timestamp::format(*bookmark),
+                timestamp::format(*started_at)
             ),
             Error::Output(source) => write!(f, "stdout: {source}"),
             Error::StdoutClosed => f.write_str("stdout was closed"),

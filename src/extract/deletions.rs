@@ -3,11 +3,11 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use chrono::Utc;
 use serde_json::json;
 
 use super::Run;
 use crate::error::{Error, Result};
+use crate::freshchat::clock;
 use crate::singer::RecordWriter;
 use crate::timestamp;
 
@@ -37,7 +37,7 @@ impl Run<'_> {
         let Some(writer) = writer.as_mut() else {
             return Ok(());
         };
-        let now = Utc::now();
+        let now = clock::now();
         let record = json!({
             "entity": entity,
             "id": id,

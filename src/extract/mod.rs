@@ -23,7 +23,7 @@ use chrono::{DateTime, Utc};
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::freshchat::{Api, Page};
+use crate::freshchat::{Api, Client, Page, clock};
 use crate::singer::{Output, RecordWriter};
 use crate::streams::{Source, Stream};
 use crate::timestamp;
@@ -34,8 +34,7 @@ use window::Window;
 pub struct Run<'a> {
     pub settings: &'a Settings,
     pub output: &'a Output,
-    /// The run's start: no bookmark passes it.
-    pub started_at: DateTime<Utc>,
+    pub client: &'a Client,
     /// Ids of the lists that other streams go by, so that each list is read
     /// once in a run.
     pub parents: Mutex<HashMap<&'static str, Parents>>,
@@ -86,13 +85,60 @@ impl Run<'_> {
         })
     }
 
+    /// The run's start: no bookmark passes it. The first caller before any
+    /// answer of the API makes a request for it, since it goes by the server's
+    /// clock too.
+    ///
+    /// # Errors
+    /// What ends the run, such as a refused token.
+    pub fn started_at(&self) -> Result<DateTime<Utc>> {
+        if let Some(started_at) = clock::started_at() {
+            return Ok(started_at);
+        }
+        match self.client.ask_for_account() {
+            Err(error) if error.ends_run() => return Err(error),
+            Err(error) => log::warn!("the server's time can't be asked for: {error}"),
+            Ok(()) => {}
+        }
+        Ok(clock::started_at().unwrap_or_else(clock::started_without_answer))
+    }
+
+    /// Checks that a bookmark is not ahead of the run's start: what changes in
+    /// between would not be read.
+    ///
+    /// # Errors
+    /// [`Error::Ahead`] where it is, by more than the lookback; and those of
+    /// [`Self::started_at`].
+    pub fn check_bookmark(&self, stream: &'static str) -> Result<()> {
+        let Some(bookmark) = self.output.bookmark(stream).value() else {
+            return Ok(());
+        };
+        let started_at = self.started_at()?;
+        match bookmark - self.settings.lookback > started_at {
+            true => Err(Error::Ahead {
+                stream,
+                bookmark,
+                started_at,
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// The time to read of a stream that is complete up to `reached`: from
     /// there minus the lookback, or from the start date, to the end date or
     /// the run's start.
-    fn window(&self, stream: &str, reached: Option<DateTime<Utc>>, lookback: Duration) -> Window {
+    ///
+    /// # Errors
+    /// Those of [`Self::started_at`].
+    fn window(
+        &self,
+        stream: &str,
+        reached: Option<DateTime<Utc>>,
+        lookback: Duration,
+    ) -> Result<Window> {
         let settings = self.settings;
         let from = self.first_time(reached, lookback);
-        let now = self.started_at;
+        let now = self.started_at()?;
         if from > now {
             log::warn!(
                 "stream `{stream}`: its bookmark or start lies in the future, at {}; \
@@ -100,10 +146,10 @@ impl Run<'_> {
                 timestamp::format(from)
             );
         }
-        Window {
+        Ok(Window {
             from,
             to: settings.end_date.map_or(now, |end| end.min(now)),
-        }
+        })
     }
 }
 
@@ -175,8 +221,11 @@ impl StreamRun<'_> {
     }
 
     /// The time to read, with a lookback.
-    fn window_back(&self, lookback: Duration) -> Window {
+    fn window_back(&self, lookback: Duration) -> Result<Window> {
         let name = self.stream.name;
+        if !self.full_table {
+            self.run.check_bookmark(name)?;
+        }
         self.run.window(name, self.bookmark(), lookback)
     }
 }

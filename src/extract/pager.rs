@@ -14,6 +14,10 @@ use crate::freshchat::Page;
 /// A list of more pages than this repeats itself without end.
 const MOST_PAGES: u64 = 100_000;
 
+/// So many pages in a row that bring nothing are the end, however many are
+/// announced.
+const MOST_BARREN: u32 = 2;
+
 /// A list that is read by page number.
 pub struct Pager<'a> {
     /// The path below the base address, for messages.
@@ -84,6 +88,8 @@ struct Progress<'a> {
     /// Number of records in the first and in the last page.
     first: usize,
     last: usize,
+    /// Number of pages in a row that were empty or repeated the one before.
+    barren: u32,
     /// The number of pages, if any answer names it.
     announced: Option<u64>,
     /// Whether the last page named a next one.
@@ -112,6 +118,7 @@ impl Pager<'_> {
             last_ids: Vec::new(),
             first: 0,
             last: 0,
+            barren: 0,
             announced: None,
             has_next: false,
         };
@@ -156,7 +163,8 @@ impl Progress<'_> {
             Err(error) if number > 1 && is_page_error(&error) => error,
             answer => return answer.map(Some),
         };
-        if is_wrong_page(&error) || self.announced.is_some_and(|pages| number > pages) {
+        let is_past = self.announced.is_some_and(|pages| number > pages) || !self.wants_more();
+        if is_wrong_page(&error) || is_past {
             return Ok(None);
         }
         if self.announced.is_none() && self.last < self.first {
@@ -180,22 +188,18 @@ impl Progress<'_> {
     ) -> Result<Next> {
         let own_pages = self.look_at_envelope(number, &page);
         let length = page.len();
-        if length == 0 {
-            let goes_on = self.wants_more() && own_pages.or(self.announced) > Some(number);
+        let ids = page.texts_of(self.pager.key);
+        let repeats = number > 1 && !ids.is_empty() && ids == self.last_ids;
+        if length == 0 || repeats {
+            self.barren += 1;
+            let announced = own_pages.or(self.announced) > Some(number);
+            let goes_on = announced && self.wants_more() && self.barren < MOST_BARREN;
             if goes_on {
-                self.doubt("a page in its middle is empty");
+                self.doubt("a page in its middle is empty or repeats the one before");
             }
             return Ok(if goes_on { Next::Page } else { Next::End });
         }
-        let ids = page.texts_of(self.pager.key);
-        let repeated = number > 1 && !ids.is_empty() && ids == self.last_ids;
-        let announced = self.announced.is_some_and(|pages| number <= pages);
-        if repeated {
-            if !announced {
-                return Ok(Next::End);
-            }
-            self.doubt("a page repeats the one before it");
-        }
+        self.barren = 0;
         self.count(&page, &ids);
         (self.first, self.last) = (if number == 1 { length } else { self.first }, length);
         (self.last_ids, self.has_next) = (ids, page.has_next);
@@ -220,7 +224,7 @@ impl Progress<'_> {
         if pagination
             .current_page
             .is_some_and(|current| current != number)
-            && page.len() > 0
+            && !page.is_empty()
         {
             self.doubt("it answers with another page than the one asked for");
         }

@@ -23,14 +23,14 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::overlap::overlap;
 use super::pager::{Pager, Reading};
 use super::window::Window;
 use super::{Step, StreamRun};
 use crate::error::{Error, Result};
-use crate::freshchat::{Api, Get, Page, Shape};
+use crate::freshchat::{Api, Get, Page, Shape, clock};
 use crate::timestamp;
 
 /// The path of the list.
@@ -50,6 +50,12 @@ const MOST_READINGS: usize = 5;
 /// No page is capped at fewer users. A shorter one is the last, if nothing
 /// says otherwise.
 const SHORTEST_PAGE: u64 = 10;
+
+/// The server's clock is no further ahead: a run with one that is ends.
+const FURTHEST_CLOCK: TimeDelta = TimeDelta::days(2);
+
+/// The server tells its time in whole seconds.
+const CLOCK_RESOLUTION: TimeDelta = TimeDelta::seconds(2);
 
 /// Reads the users that were updated since the bookmark, those edited since
 /// the run's start among them.
@@ -73,11 +79,11 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
                 let first = users.page(recent, 1)?;
                 if users.is_whole(&first) {
                     each(UserStep::Page(first))?;
-                    let to = run.started_at;
+                    let to = run.started_at()?;
                     return each(UserStep::Done(Window { from, to }));
                 }
             }
-            let started_at = run.started_at;
+            let started_at = run.started_at()?;
             let to = settings
                 .end_date
                 .map_or(started_at, |end| end.min(started_at));
@@ -222,17 +228,18 @@ impl<'a> Users<'a> {
         self.read(window, MOST_PAGES, hand_over)?;
         let mut from = window.to;
         for _ in 0..MOST_READINGS {
-            let asked_at = Utc::now();
-            let edited = Window::open(from);
-            let first = self.page(edited, 1)?;
+            let asked_at = clock::now();
+            let first = self.page(Window::open(from), 1)?;
             if self.is_whole(&first) {
                 return hand_over(UserStep::Page(first));
             }
-            // No bookmark speaks of them, so that nothing need be proven.
-            let ask = |number| self.page(edited, number);
-            self.pager(&ask)
-                .read(Some(first), &mut |page| hand_over(UserStep::Page(page)))?;
-            from = asked_at;
+            // The bookmark stays at the run's start.
+            let to = asked_at + FURTHEST_CLOCK;
+            self.read(Window { from, to }, MOST_PAGES, &mut |step| match step {
+                UserStep::Page(page) => hand_over(UserStep::Page(page)),
+                UserStep::Done(_) => Ok(()),
+            })?;
+            from = from.max(asked_at - CLOCK_RESOLUTION);
         }
         log::info!("users: they are edited faster than they are read; the next run goes on");
         Ok(())
@@ -250,8 +257,12 @@ impl<'a> Users<'a> {
             hand_over(UserStep::Page(first))?;
             return Ok(Outcome::Done);
         }
-        let pages = self.expected_pages(&first);
-        self.note(first.len() as u64);
+        let length = first.len() as u64;
+        let pages = match self.is_short(length) {
+            true => 1,
+            false => self.expected_pages(&first),
+        };
+        self.note(length);
         if pages > most_pages {
             let count = (5 * pages).div_ceil(4 * most_pages).clamp(2, MOST_PARTS);
             if let Some(parts) = window.parts(count) {
@@ -267,13 +278,13 @@ impl<'a> Users<'a> {
             hand_over(UserStep::Page(page))
         })?;
         self.note(reading.longest);
-        if reading.is_proven() || reading.total.is_none() && self.is_short(&reading) {
+        // A short page has room for whoever is missing, whatever is announced.
+        let short = reading.pages <= 1 && self.is_short(reading.longest);
+        if reading.is_proven() || short && reading.total.is_none() {
             self.look_at(&reading);
             return Ok(Outcome::Done);
         }
-        if !self.is_short(&reading)
-            && let Some(parts) = window.cut_at(times).or_else(|| window.parts(2))
-        {
+        if !short && let Some(parts) = window.cut_at(times).or_else(|| window.parts(2)) {
             return Ok(Outcome::Cut(parts, 1));
         }
         self.read_again(&pager, reading, hand_over)?;
@@ -348,34 +359,25 @@ impl<'a> Users<'a> {
         self.pager(&ask).is_whole(first, longest)
     }
 
-    /// Whether a reading found one page that is shorter than others are: it
-    /// has room for whoever is missing, whatever the total says.
-    fn is_short(&self, reading: &Reading) -> bool {
-        let longest = self.longest.load(Ordering::Relaxed);
-        reading.pages <= 1 && reading.longest < longest.max(self.shortest_page())
+    /// Whether a page of so many users is shorter than a full one is.
+    fn is_short(&self, length: u64) -> bool {
+        let shortest = SHORTEST_PAGE.min(u64::from(self.page_size));
+        length < self.longest.load(Ordering::Relaxed).max(shortest)
     }
 
-    /// A shorter page has room for another user, whatever the cap is.
-    fn shortest_page(&self) -> u64 {
-        SHORTEST_PAGE.min(u64::from(self.page_size))
-    }
-
-    /// The number of pages behind a first one, as its envelope and its length
-    /// have it. A page without an envelope says nothing: if it is long enough
-    /// to be a full one, there may be any number.
+    /// The number of pages that a full first one announces. Without an
+    /// envelope it announces any number.
     fn expected_pages(&self, first: &Page) -> u64 {
-        let length = first.len() as u64;
         let Some(pagination) = first.pagination else {
-            return match length < self.shortest_page() {
-                true => 1,
-                false => u64::MAX / 5,
-            };
+            return u64::MAX / 5;
         };
-        let by_length = pagination.total_items.map(|total| match length {
-            0 => 1,
-            length => total.div_ceil(length),
-        });
-        pagination.pages().max(by_length).unwrap_or(1)
+        let length = first.len().max(1) as u64;
+        let by_length = pagination.total_items.map(|total| total.div_ceil(length));
+        pagination
+            .pages()
+            .max(by_length)
+            .unwrap_or(1)
+            .min(u64::MAX / 5)
     }
 
     fn note(&self, length: u64) {

@@ -11,8 +11,9 @@ use ureq::tls::{RootCerts, TlsConfig};
 use url::form_urlencoded;
 
 use super::address::Address;
+use super::clock;
 use super::get::Get;
-use super::limits::{self, Limits};
+use super::limits::{self, HourlyLimit, Limits};
 use super::problems::{
     api_error, header_text, is_unknown_host, looks_like_html, redirect_target, without_values,
 };
@@ -23,6 +24,9 @@ use crate::secret::Secret;
 
 /// An answer with more bytes than this is no page of records.
 const LARGEST_BODY: u64 = 256 * 1024 * 1024;
+
+/// The path of the account's configuration.
+const ACCOUNT: &str = "accounts/configuration";
 
 /// How often an answer is tried again that comes from a wrong host rather
 /// than from an API in trouble: the user waits for the message.
@@ -105,12 +109,30 @@ impl Client {
         }
     }
 
+    /// The hourly limit, and what the last answer left of it; none where
+    /// answers don't name it.
+    pub fn hourly_limit(&self) -> Option<HourlyLimit> {
+        self.options.limits.hourly()
+    }
+
     /// The client for one stream.
     pub fn api(&self) -> Api<'_> {
         Api {
             client: self,
             requests: Arc::default(),
         }
+    }
+
+    /// Asks for the account's configuration, which any token may read: its
+    /// answer tells the server's time.
+    ///
+    /// # Errors
+    /// Any error of the API; retries are behind it.
+    pub fn ask_for_account(&self) -> Result<()> {
+        let answer = self.api().get(&Get::new(ACCOUNT), |body| {
+            serde_json::from_str::<serde::de::IgnoredAny>(&body)
+        });
+        answer.map(|_| ())
     }
 
     /// Sends the request once, with a JSON body as a POST, and reads the answer
@@ -175,6 +197,9 @@ impl Client {
                 };
             }
         };
+        if let Err(differ) = clock::observe(&headers, started) {
+            return Tried::Failed(Error::Clocks(differ));
+        }
         // A 429 says itself how long to wait.
         if status != StatusCode::TOO_MANY_REQUESTS {
             self.options.limits.observe(&headers);

@@ -4,9 +4,10 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use ureq::http::HeaderMap;
 
+use super::clock;
 use crate::progress;
 
 /// No wait is longer, whatever a header says: the limits are hourly.
@@ -34,8 +35,16 @@ pub struct Limits {
 struct State {
     under_way: usize,
     closed_until: Option<Instant>,
-    /// The hourly limit, as the last answer named it.
-    hourly: Option<f64>,
+    hourly: Option<HourlyLimit>,
+}
+
+/// The hourly limit, as the last answer named it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HourlyLimit {
+    /// Calls in an hour.
+    pub limit: f64,
+    /// What is left of them.
+    pub remaining: f64,
 }
 
 /// A place among the requests under way; given back when dropped.
@@ -59,10 +68,14 @@ impl Limits {
         self.concurrency
     }
 
+    /// The hourly limit; none where answers don't name it.
+    pub fn hourly(&self) -> Option<HourlyLimit> {
+        self.lock().hourly
+    }
+
     /// Calls an hour, without those that are reserved for others.
     pub fn calls_per_hour(&self) -> Option<f64> {
-        let hourly = self.lock().hourly?;
-        Some(hourly * (1.0 - self.reserve))
+        Some(self.hourly()?.limit * (1.0 - self.reserve))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -118,7 +131,7 @@ impl Limits {
         ) else {
             return;
         };
-        self.lock().hourly = Some(limit);
+        self.lock().hourly = Some(HourlyLimit { limit, remaining });
         if remaining <= limit * self.reserve {
             let wait = reset_after(headers).unwrap_or(self.fallback);
             let reason = format!(
@@ -149,7 +162,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         Ok(seconds) => duration(seconds),
         Err(_) => {
             let date = DateTime::parse_from_rfc2822(text).ok()?;
-            (date.to_utc() - Utc::now()).to_std().ok()
+            (date.to_utc() - clock::now()).to_std().ok()
         }
     }
 }
@@ -167,7 +180,7 @@ fn reset_after(headers: &HeaderMap) -> Option<Duration> {
     } else {
         reset / 1000.0
     };
-    duration(seconds - Utc::now().timestamp_millis() as f64 / 1000.0)
+    duration(seconds - clock::now().timestamp_millis() as f64 / 1000.0)
 }
 
 fn duration(seconds: f64) -> Option<Duration> {
@@ -194,7 +207,7 @@ mod tests {
 
     #[test]
     fn reads_every_form_of_wait() {
-        let later = Utc::now() + chrono::Duration::seconds(100);
+        let later = clock::now() + chrono::Duration::seconds(100);
         assert_eq!(wait("retry-after", "7".into()), Some(7.0));
         assert_eq!(wait("x-ratelimitreset", "30".into()), Some(30.0));
         assert_eq!(wait("x-ratelimit-reset", "30".into()), Some(30.0));

@@ -4,6 +4,7 @@
 
 mod address;
 mod client;
+pub mod clock;
 mod get;
 mod limits;
 mod pages;
@@ -15,7 +16,7 @@ mod storage;
 pub use address::Address;
 pub use client::{Api, Client, Exchange, Options};
 pub use get::Get;
-pub use limits::Limits;
+pub use limits::{HourlyLimit, Limits};
 pub use pages::{Page, Shape};
 pub use retry::RetryPolicy;
 pub use storage::{DownloadError, Storage};

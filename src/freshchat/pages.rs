@@ -11,6 +11,8 @@ use serde::de::{
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::clock;
+
 /// Where the records stand in an answer.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
@@ -82,7 +84,7 @@ impl Page {
             records: found.records,
             pagination: found.pagination,
             has_next: found.has_next,
-            read_at: Utc::now(),
+            read_at: clock::now(),
             body,
         })
     }

@@ -138,10 +138,11 @@ fn a_name_that_no_document_has_is_refused_with_the_closest() {
         let words = [
             "config.json",
             "`metrics`",
-            &format!("`{name}`"),
+            "entry 2",
             &format!("`{closest}`"),
         ];
         run.assert_failed(2, &words);
+        assert!(!run.stderr.contains(&format!("`{name}`")), "{}", run.stderr);
         assert_eq!(run.stdout, "");
     }
     for (setting, value) in [

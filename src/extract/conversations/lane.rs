@@ -13,7 +13,7 @@ use super::tally::{GivenUp, Tally};
 use crate::error::{Error, Result};
 use crate::extract::Sink;
 use crate::extract::window::Window;
-use crate::freshchat::Page;
+use crate::freshchat::{Page, clock};
 use crate::singer::Bookmark;
 use crate::streams::WalkStream;
 use crate::timestamp;
@@ -297,7 +297,7 @@ impl<'a> Lane<'a> {
                 false
             }
             (Look::Second, _) => {
-                self.ledger.lose(child, Utc::now());
+                self.ledger.lose(child, clock::now());
                 match (child.kind, part) {
                     (Kind::User, _) => {}
                     (_, WalkStream::Messages) => self.silent += 1,

@@ -181,7 +181,7 @@ impl Streams<'_> {
     /// Reads the children that earlier runs missed, and those that have been
     /// gone for a day.
     fn read_missed(&mut self) -> Result<()> {
-        let now = self.run.started_at;
+        let now = self.run.started_at()?;
         let [users, conversations] = [Kind::User, Kind::Conversation].map(|kind| {
             let lanes = self.lanes.iter().filter(|lane| lane.wants(kind));
             let ledgers = lanes.map(|lane| &lane.ledger);

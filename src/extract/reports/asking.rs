@@ -3,13 +3,14 @@
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use chrono::{SubsecRound, Utc};
+use chrono::SubsecRound;
 
 use super::engine::{Engine, StopOnPanic};
 use super::schedule::{Action, Schedule};
 use super::slots::{Job, Slot, Step};
 use crate::error::{Error, Result};
 use crate::extract::window::Window;
+use crate::freshchat::clock;
 use crate::freshchat::reports::{Progress, look, request};
 
 /// A job is looked at after this share of the time that it has taken so far:
@@ -67,7 +68,7 @@ impl Engine<'_> {
     /// and started again keeps the pace too.
     fn request(&self, at: usize) {
         let (api, event) = (&self.reports[at].api, self.reports[at].source.event);
-        let now = Utc::now().trunc_subsecs(3);
+        let now = clock::now().trunc_subsecs(3);
         let mut state = self.lock();
         let lane = &mut state.tracks[at].lane;
         lane.count_request(now);
@@ -81,7 +82,7 @@ impl Engine<'_> {
         let mut state = self.lock();
         let pause = asked_pause(&requested).max(self.run.settings.report_request_interval);
         state.next_request = Instant::now() + pause;
-        let answered_at = Utc::now().trunc_subsecs(3);
+        let answered_at = clock::now().trunc_subsecs(3);
         state.tracks[at].lane.note_answer(answered_at);
         match requested {
             Ok(id) => {
@@ -144,7 +145,9 @@ impl Engine<'_> {
         let Some(slot) = state.tracks[at].lane.head_mut() else {
             return;
         };
-        let taken = (Utc::now() - job.requested_at).to_std().unwrap_or_default();
+        let taken = (clock::now() - job.requested_at)
+            .to_std()
+            .unwrap_or_default();
         let problem = match looked {
             Ok(Progress::Done(links)) => {
                 slot.step = Step::Ready { job, links };

@@ -12,6 +12,7 @@ use super::repeats::Repeats;
 use super::unpack::{self, BadFile, for_each_csv};
 use crate::error::Error;
 use crate::extract::ids::Ids;
+use crate::freshchat::clock;
 use crate::singer::{Output, RecordWriter};
 
 /// Written at once, in bytes.
@@ -129,7 +130,7 @@ impl RowWriter {
         let Some((last, earlier)) = files.split_last_mut() else {
             return Ok(());
         };
-        self.records.extracted_at(chrono::Utc::now());
+        self.records.extracted_at(clock::now());
         let written = match self.write_from(0, repeats, last, output) {
             Err(Halt::OutOfOrder(row)) => {
                 *repeats = Repeats::of_all_rows();

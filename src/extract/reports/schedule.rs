@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::engine::ReportRun;
 use super::lane::{Lane, last_requested_at};
@@ -12,6 +12,7 @@ use super::slots::{Job, Rows, Search, Step, Wanted};
 use crate::error::{Error, Result};
 use crate::extract::Run;
 use crate::extract::window::Window;
+use crate::freshchat::clock;
 use crate::singer::Bookmark;
 use crate::streams::STREAMS;
 
@@ -153,7 +154,7 @@ impl Schedule {
 
 impl Track {
     fn can_ask(&self) -> bool {
-        self.ended.is_none() && self.lane.has_planned() && !self.lane.is_spent(Utc::now())
+        self.ended.is_none() && self.lane.has_planned() && !self.lane.is_spent(clock::now())
     }
 
     /// Whether nothing is left to do, or nothing today.
@@ -163,7 +164,7 @@ impl Track {
         }
         match self.lane.head().map(|slot| &slot.step) {
             None => true,
-            Some(Step::Planned) if self.lane.is_spent(Utc::now()) => {
+            Some(Step::Planned) if self.lane.is_spent(clock::now()) => {
                 log::warn!(
                     "report {event}: today's jobs are all asked for; it goes on with the first \
                      run after midnight UTC"
@@ -176,7 +177,10 @@ impl Track {
 }
 
 /// The lane of a report, which may be searched for conversations.
-pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Lane {
+///
+/// # Errors
+/// Those of [`Run::started_at`].
+pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Result<Lane> {
     let settings = run.settings;
     let bookmark = run.output.bookmark(report.stream.name);
     let conversations = conversations.filter(|_| report.source.names_conversations);
@@ -185,30 +189,31 @@ pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Lan
         Some(_) => settings.report_lookback.max(settings.lookback),
         None => settings.report_lookback,
     };
-    let rows = report
-        .selected
-        .then(|| rows(run, report, &bookmark, lookback));
+    let rows = match report.selected {
+        true => Some(rows(run, report, &bookmark, lookback)?),
+        false => None,
+    };
     let wanted = Wanted {
         rows,
         conversations,
     };
-    Lane::new(
+    Ok(Lane::new(
         &bookmark,
         wanted,
         report.source.cut,
         lookback,
         settings.report_jobs_per_event_per_day,
-        run.started_at,
-    )
+        run.started_at()?,
+    ))
 }
 
 /// The rows of a stream: from its bookmark minus the lookback, or from the
 /// start date, but no further back than the API takes.
-fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) -> Rows {
+fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) -> Result<Rows> {
     let event = report.source.event;
     let reached = bookmark.value().filter(|_| !report.full_table);
-    let window = run.window(report.stream.name, reached, lookback);
-    let oldest = oldest_start(run.started_at);
+    let window = run.window(report.stream.name, reached, lookback)?;
+    let oldest = oldest_start(run.started_at()?);
     if window.from < oldest {
         log::warn!("report {event}: the API gives no rows before {oldest}; it starts there");
     }
@@ -216,7 +221,7 @@ fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) 
         from: window.from.max(oldest),
         ..window
     };
-    Rows { reached, whole }
+    Ok(Rows { reached, whole })
 }
 
 /// How long the requests of earlier runs still hold up the first one, whatever
@@ -232,6 +237,6 @@ fn wait_of_earlier_runs(run: &Run) -> Duration {
     else {
         return Duration::ZERO;
     };
-    let passed = (Utc::now() - last).max(TimeDelta::zero());
+    let passed = (clock::now() - last).max(TimeDelta::zero());
     interval.saturating_sub(passed.to_std().unwrap_or_default())
 }

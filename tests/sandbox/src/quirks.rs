@@ -29,16 +29,26 @@ pub struct Quirks {
     pub conversation_times: bool,
     /// Documented: `updated_from` leaves out its own instant. Guessed: it takes it in.
     pub updated_from: Edge,
+    pub date_header: DateHeader,
+    /// guessed: a 429 for the spent hour has no header of the limit.
+    pub bare_429: bool,
     pub reset_header: ResetHeader,
     pub retry_after: RetryAfter,
     pub error_style: ErrorStyle,
     /// Seen live for some: endpoint templates that answer 403.
     pub forbidden: Vec<String>,
+    /// guessed: endpoint templates of a feature that the account lacks, and the status that they
+    /// answer with.
+    pub lacking: Vec<(String, u16)>,
     /// Guessed: users and others with values that the document rules out; at the start.
     pub odd_records: OddRecords,
     /// Seen live now and then: records carry the fields that a commercial connector lists; at the
     /// start.
     pub connector_fields: bool,
+    /// Seen live: records carry the fields that recordings, webhooks and clients show and the
+    /// document lacks; messages of a resolution or reopening lack `message_type`, and system
+    /// messages their actor; at the start.
+    pub live_fields: bool,
     /// Guessed: every other record of an answer, the first one among them, has fields that no
     /// document names. What the account holds stays as it is.
     pub new_fields: bool,
@@ -88,12 +98,16 @@ impl Default for Quirks {
             conversation_properties: PropertiesShape::Object,
             conversation_times: true,
             updated_from: Edge::After,
+            date_header: DateHeader::Present,
+            bare_429: false,
             reset_header: ResetHeader::RateLimitResetSeconds,
             retry_after: RetryAfter::None,
             error_style: ErrorStyle::Documented,
             forbidden: Vec::new(),
+            lacking: Vec::new(),
             odd_records: OddRecords::default(),
             connector_fields: false,
+            live_fields: false,
             new_fields: false,
             redirect: None,
             token_echo: false,
@@ -166,6 +180,17 @@ pub enum Edge {
     Inclusive,
 }
 
+/// The header that says when an answer was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateHeader {
+    /// documented: RFC 9110 has it in each answer of a server with a clock.
+    Present,
+    /// guessed
+    Absent,
+    /// guessed: a cache answers that has had the answer for so long.
+    Aged(Duration),
+}
+
 /// The header that says when the hour ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetHeader {
@@ -177,6 +202,8 @@ pub enum ResetHeader {
     DashedSeconds,
     /// Seen live: `X-RateLimit-Reset`, Unix time in seconds.
     DashedUnixTime,
+    /// guessed: `X-RateLimit-Reset` with this value, whenever the hour ends
+    Fixed(i64),
 }
 
 /// The header of a 429.

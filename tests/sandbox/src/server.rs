@@ -27,7 +27,8 @@ pub struct World {
 impl World {
     /// The own time of a change that is listed now.
     pub fn moment(&mut self) -> i64 {
-        self.account.moment(&self.options.quirks.list_lag)
+        let now = self.options.now();
+        self.account.moment(now, &self.options.quirks.list_lag)
     }
 }
 
@@ -210,6 +211,17 @@ fn deliver(
             shared.stop.wait(pause);
             drop(guard);
             stream.write_all(&body[half..])?;
+        }
+        Delivery::Trickle(pause) => {
+            stream.write_all(&bytes)?;
+            for byte in &body {
+                stream.write_all(&[*byte])?;
+                shared.stop.wait(pause);
+                if shared.stop.is_set() {
+                    break;
+                }
+            }
+            drop(guard);
         }
         Delivery::Whole if body.len() > LARGE => {
             stream.write_all(&bytes)?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::clock::{self, DAY};
+use crate::clock::DAY;
 use crate::options::Options;
 use crate::quirks::OutboundTo;
 use crate::rng::Rng;
@@ -30,6 +30,8 @@ pub struct Account {
     /// The range of the account's own times, `end` not included, in milliseconds.
     pub start: i64,
     pub end: i64,
+    /// Whether messages have the fields that are seen live.
+    live_fields: bool,
     pub account: Value,
     pub users: Users,
     pub conversations: Conversations,
@@ -63,6 +65,7 @@ impl Account {
             seed: options.seed,
             start,
             end,
+            live_fields: options.quirks.live_fields,
             account: maker.account(),
             users,
             conversations,
@@ -123,18 +126,19 @@ impl Account {
                 interaction_id: &interaction,
                 sent,
                 reopened: detail.status == "reopened" && number == 0,
+                live_fields: self.live_fields,
                 ids: &ids,
             })
         };
         numbers.map(record).collect()
     }
 
-    /// The own time of a change that is listed now; `lag` is the quirk.
-    pub fn moment(&mut self, lag: &RangeInclusive<Duration>) -> i64 {
+    /// The own time of a change that is listed `now`; `lag` is the quirk.
+    pub fn moment(&mut self, now: i64, lag: &RangeInclusive<Duration>) -> i64 {
         self.changes += 1;
         let millis = |time: &Duration| i64::try_from(time.as_millis()).unwrap_or(0);
         let mut rng = Rng::of(self.seed, "list-lag", self.changes);
-        clock::now() - rng.between(millis(lag.start()), millis(lag.end()))
+        now - rng.between(millis(lag.start()), millis(lag.end()))
     }
 
     /// The outbound messages, with `to` in the shape of the quirk.

@@ -64,6 +64,11 @@ pub fn conversation(account: &Account, index: usize, quirks: &Quirks) -> Value {
         record["org_contact_id"] = json!(rng.next().to_string());
         record["url"] = json!(conversations.url(index));
     }
+    if quirks.live_fields {
+        record["freshchat_conversation_id"] = json!(746_122_323_000_000 + index);
+        record["sla_policy_id"] = json!(rng.below(1_000_000));
+        record["sla_breached"] = json!(index.is_multiple_of(3));
+    }
     if quirks.connector_fields {
         let latest = conversations.messages(index, &detail).into_iter().last();
         record["users"] = json!([{"id": ids.user}]);
