@@ -23,6 +23,7 @@ mod readings;
 mod reports;
 mod requests;
 mod resume;
+mod rounds;
 mod secrets;
 mod selection;
 mod sharing;

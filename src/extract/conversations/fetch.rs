@@ -59,8 +59,12 @@ pub struct Missed {
     pub part: WalkStream,
     /// Of the user or the conversation.
     pub id: String,
+    /// The user whose list has the conversation, as in [`Wanted`].
+    pub user: Option<String>,
     /// Of messages: whether the conversation itself answered.
     pub answered: bool,
+    /// Whether the first page answered.
+    pub partly: bool,
     pub error: Error,
 }
 
@@ -157,7 +161,7 @@ impl Fetch<'_> {
             match api.get(&get, parse_conversation) {
                 Ok(page) => {
                     answered = true;
-                    let id = id.clone();
+                    let (id, user) = (id.clone(), user.clone());
                     hand_over(Part::Conversation { id, user, page })?;
                 }
                 Err(error) => {
@@ -165,7 +169,9 @@ impl Fetch<'_> {
                     hand_over(Part::Missed(Missed {
                         part: WalkStream::Conversations,
                         id: id.clone(),
+                        user: user.clone(),
                         answered,
+                        partly: false,
                         error,
                     }))?;
                     if absent {
@@ -175,7 +181,7 @@ impl Fetch<'_> {
             }
         }
         match messages {
-            Some(api) => self.read_messages(api, id, answered, hand_over),
+            Some(api) => self.read_messages(api, id, user, answered, hand_over),
             None => Ok(()),
         }
     }
@@ -184,6 +190,7 @@ impl Fetch<'_> {
         &self,
         api: &Api,
         id: String,
+        user: Option<String>,
         answered: bool,
         hand_over: &mut HandOver<Part<T>>,
     ) -> Result<()> {
@@ -197,7 +204,9 @@ impl Fetch<'_> {
             let list = Shape::List("messages");
             api.get(&get, |body| Page::parse(body, list)?.of_objects())
         };
-        let ended = match get(1) {
+        let first = get(1);
+        let partly = first.is_ok();
+        let ended = match first {
             Ok(first) => {
                 // Where a link leads is the server's own: its page may be any,
                 // and another size or start would shift the pages.
@@ -222,7 +231,9 @@ impl Fetch<'_> {
             Some(error) => Part::Missed(Missed {
                 part: WalkStream::Messages,
                 id,
+                user,
                 answered,
+                partly,
                 error,
             }),
         })
@@ -230,7 +241,7 @@ impl Fetch<'_> {
 
     /// Whether a page of messages names a further one.
     fn goes_on(&self, page: &Page) -> bool {
-        if !page.has_next {
+        if !page.has_next && !page.is_empty() {
             self.endpoints.links_tell.store(true, Ordering::Relaxed);
         }
         page.has_next && !page.is_empty()

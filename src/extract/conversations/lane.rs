@@ -2,11 +2,11 @@
 //! be read.
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::children::{Child, Kind, Ledger};
+use super::known::{Known, is_lacking};
 use super::plan::{self, Discovery, Plan};
 use super::progress::Progress;
 use super::tally::{GivenUp, Tally};
@@ -61,56 +61,6 @@ pub enum Look {
     DayLater,
     /// The child answered 404 or 410 in this run.
     Second,
-}
-
-/// The properties that the walk itself looks at.
-#[derive(Default, Deserialize)]
-struct Known<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    conversation_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    user_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    users: Option<&'a RawValue>,
-    #[serde(borrow)]
-    messages: Option<&'a RawValue>,
-    #[serde(borrow)]
-    created_time: Option<&'a RawValue>,
-}
-
-impl<'a> Known<'a> {
-    /// A record that can't be read so has no known property.
-    fn of(record: &'a str) -> Self {
-        serde_json::from_str(record).unwrap_or_default()
-    }
-
-    /// The ids of the users that it names, as JSON, each once.
-    fn users(&self) -> Vec<String> {
-        #[derive(Deserialize)]
-        struct Within<'a> {
-            #[serde(borrow)]
-            id: Option<&'a RawValue>,
-            #[serde(borrow)]
-            user_id: Option<&'a RawValue>,
-        }
-        let list = |list: Option<&'a RawValue>| -> Vec<Option<Within>> {
-            let list = list.map_or("[]", RawValue::get);
-            serde_json::from_str(list).unwrap_or_default()
-        };
-        let users = list(self.users).into_iter().filter_map(|user| user?.id);
-        let of_messages = list(self.messages).into_iter();
-        let of_messages = of_messages.filter_map(|message| message?.user_id);
-        let mut ids: Vec<String> = Vec::new();
-        for id in self.user_id.into_iter().chain(users).chain(of_messages) {
-            let id = id.get();
-            if !is_blank(id) && !ids.iter().any(|own| own == id) {
-                ids.push(id.to_owned());
-            }
-        }
-        ids
-    }
 }
 
 impl<'a> Lane<'a> {
@@ -282,10 +232,19 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Takes account of a child that can't be read. True: it answered 404 or
-    /// 410 for the first time, and is to be asked for once more.
-    pub fn miss(&mut self, child: &Child, part: WalkStream, error: &Error, look: Look) -> bool {
-        if !error.is_absent() {
+    /// Takes account of a child that can't be read, or only `partly`. True: it
+    /// answered 404 or 410 for the first time, and is to be asked for once
+    /// more.
+    pub fn miss(
+        &mut self,
+        child: &Child,
+        part: WalkStream,
+        error: &Error,
+        partly: bool,
+        look: Look,
+    ) -> bool {
+        let is_first = look == Look::First && !self.ledger.is_gone(child);
+        if !error.is_absent() || partly && !is_first {
             self.ledger.miss(child, self.from);
             self.last_miss = Some(error.clone());
             return false;
@@ -438,27 +397,6 @@ impl<'a> Lane<'a> {
             false => Error::ChildrenMissed { children, last },
         })
     }
-}
-
-impl Known<'_> {
-    /// The property to add to a record: the conversation's id, if it lacks it.
-    fn lacks_conversation<'i>(&self, id: &'i str) -> Vec<(&'static str, &'i str)> {
-        let lacking = is_lacking(self.conversation_id);
-        lacking
-            .then_some(("conversation_id", id))
-            .into_iter()
-            .collect()
-    }
-}
-
-/// Whether a property is left out, or empty.
-fn is_lacking(value: Option<&RawValue>) -> bool {
-    value.is_none_or(|value| is_blank(value.get()))
-}
-
-/// Whether a JSON value names nothing.
-fn is_blank(json: &str) -> bool {
-    matches!(json, "null" | "\"\"")
 }
 
 /// So many users and conversations, in words; none where there are none.

@@ -38,20 +38,21 @@ impl<'a> UserLists<'a> {
     /// # Errors
     /// Nobody takes it any more. An answer that is an error is handed over.
     pub fn read(&self, user: &str, hand_over: &mut HandOver<Found>) -> Result<()> {
-        let missed = |error| Found::Missed {
+        let missed = |partly, error| Found::Missed {
             user: user.to_owned(),
+            partly,
             error,
         };
         let first = match self.page(user, 1) {
             Ok(first) => first,
-            Err(error) => return hand_over(missed(error)),
+            Err(error) => return hand_over(missed(false, error)),
         };
         let announced = announces(&first, 1, first.len());
         let unannounced = match announced {
             true => false,
             false => match self.goes_on_silently(user, &first) {
                 Ok(goes_on) => goes_on,
-                Err(error) => return hand_over(missed(error)),
+                Err(error) => return hand_over(missed(true, error)),
             },
         };
         let pages = Pages {
@@ -76,7 +77,7 @@ impl<'a> UserLists<'a> {
             None => Found::Listed {
                 user: user.to_owned(),
             },
-            Some(error) => missed(error),
+            Some(error) => missed(true, error),
         })
     }
 
@@ -95,7 +96,7 @@ impl<'a> UserLists<'a> {
     /// list that is as long as a page may be one: its second page tells.
     fn goes_on_silently(&self, user: &str, first: &Page) -> Result<bool> {
         let length = first.len();
-        if length < SHORTEST_PAGE || length % ROUND != 0 {
+        if length < SHORTEST_PAGE || !length.is_multiple_of(ROUND) {
             return Ok(false);
         }
         let known = self.silent_pages.lock();

@@ -27,7 +27,12 @@ pub enum Found {
     /// The whole list of this user came.
     Listed { user: String },
     /// A user whose list can't be read, or not to its end.
-    Missed { user: String, error: Error },
+    Missed {
+        user: String,
+        /// Whether the first page answered.
+        partly: bool,
+        error: Error,
+    },
     /// Everything up to here was found.
     Checkpoint(Position),
 }
