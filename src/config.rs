@@ -82,6 +82,8 @@ pub struct Settings {
     #[serde(default = "metrics::all", deserialize_with = "metric_names")]
     pub metrics: Vec<&'static Metric>,
     pub metrics_interval: Interval,
+    #[serde(rename = "metrics_lookback_days", deserialize_with = "days")]
+    pub metrics_lookback: Duration,
     pub metrics_group_by: Vec<GroupBy>,
     pub metrics_aggregators: Vec<Aggregator>,
     pub metrics_x_time_minutes: u32,
@@ -394,6 +396,10 @@ fn minutes<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Du
 
 fn hours<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Duration, D::Error> {
     duration(deserializer, 3600.0)
+}
+
+fn days<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Duration, D::Error> {
+    duration(deserializer, 86_400.0)
 }
 
 fn duration<'de, D: Deserializer<'de>>(

@@ -16,7 +16,7 @@ use crate::timestamp;
 /// # Errors
 /// Another group can't be read: the others were.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
-    let groups = parents(stream_run, &GROUPS, "id")?;
+    let groups = parents(stream_run.run, &stream_run.api, &GROUPS, "id")?;
     stream_run.partial = !groups.certain;
     let (absent, failed) = read(stream_run, groups.ids)?;
     let absent = absent.into_iter().map(|(group, _)| group).collect();

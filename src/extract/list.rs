@@ -2,7 +2,7 @@
 
 use super::overlap::overlap;
 use super::pager::{Pager, Reading};
-use super::{Parents, Step, StreamRun};
+use super::{Parents, Run, Step, StreamRun};
 use crate::error::Result;
 use crate::freshchat::{Api, Get, Page};
 use crate::streams::ListSource;
@@ -38,14 +38,13 @@ pub fn extract(stream_run: &mut StreamRun, source: &ListSource) -> Result<()> {
 }
 
 /// The ids of a list, read now unless a stream of this run has read it.
-pub fn parents(stream_run: &StreamRun, source: &ListSource, key: &str) -> Result<Parents> {
-    let run = stream_run.run;
+pub fn parents(run: &Run, api: &Api, source: &ListSource, key: &str) -> Result<Parents> {
     if let Some(parents) = run.parents(source.path) {
         return Ok(parents);
     }
     let mut ids = Vec::new();
     let page_size = run.settings.page_size;
-    let certain = read(&stream_run.api, source, key, page_size, &mut |page| {
+    let certain = read(api, source, key, page_size, &mut |page| {
         ids.extend(page.texts_of(key));
         Ok(())
     })?;

@@ -24,7 +24,7 @@ use chrono::{DateTime, Utc};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::freshchat::{Api, Client, Page, clock};
-use crate::singer::{Output, RecordWriter};
+use crate::singer::{Bookmark, Output, RecordWriter};
 use crate::streams::{Source, Stream};
 use crate::timestamp;
 pub use deletions::Deletions;
@@ -280,11 +280,24 @@ impl Sink<'_> {
 
     /// Moves the stream's bookmark to `to`: every record before it was written.
     fn checkpoint(&mut self, to: DateTime<Utc>) -> Result<()> {
+        self.checkpoint_with(Some(to), |_| {})
+    }
+
+    /// Changes what stands in the stream's bookmark, and moves it if there is
+    /// a time to move it to.
+    fn checkpoint_with(
+        &self,
+        to: Option<DateTime<Utc>>,
+        change: impl FnOnce(&mut Bookmark),
+    ) -> Result<()> {
         let Some(key) = self.stream.replication_key else {
             return Ok(());
         };
         let mut bookmark = self.run.output.bookmark(self.stream.name);
-        bookmark.advance(key, to);
+        change(&mut bookmark);
+        if let Some(to) = to {
+            bookmark.advance(key, to);
+        }
         Ok(self.run.output.checkpoint(self.stream.name, bookmark)?)
     }
 }

@@ -18,5 +18,6 @@ pub use client::{Api, Client, Exchange, Options};
 pub use get::Get;
 pub use limits::{HourlyLimit, Limits};
 pub use pages::{Page, Shape};
+pub use problems::without_values;
 pub use retry::RetryPolicy;
 pub use storage::{DownloadError, Storage};

@@ -8,7 +8,7 @@
 use serde::Deserialize;
 
 /// What a metric is grouped by.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupBy {
     /// One value for the whole account.
@@ -114,6 +114,11 @@ impl Metric {
     const fn within(mut self, summary: &'static str) -> Self {
         self.summary = Some(summary);
         self
+    }
+
+    /// Whether the metric can only be had as a part of a summary.
+    pub fn is_part(&self) -> bool {
+        self.summary.is_some()
     }
 
     /// The name to ask for.

@@ -436,23 +436,99 @@ pub enum BooleanStyle {
 #[derive(Clone, Debug, Default)]
 pub struct MetricQuirks {
     pub range: MetricRange,
-    /// 400 to more intervals than this in one request.
+    /// guessed: 400 to more intervals than this in one request.
     pub most_intervals: Option<usize>,
-    /// Some values are `""` or `null`.
+    /// guessed: some values are `""` or `null`.
     pub odd_values: bool,
-    /// Intervals in which nothing happened are left out, as in the example.
+    /// guessed: some values are numbers beyond a float.
+    pub huge_values: bool,
+    /// documented (in the example): intervals in which nothing happened are left out.
     pub sparse: bool,
-    /// Without a grouping, `groupings` holds one whose value is null; else it is empty.
+    /// guessed: without a grouping, `groupings` holds one whose value is null; else it is empty.
     pub null_grouping: bool,
+    pub unfiltered: Unfiltered,
+    pub nameless: Nameless,
+    pub value_shape: ValueShape,
+    /// seen live: the series of a metric with `x_time` has no `start` and no `end`.
+    pub timeless_moments: bool,
+    /// guessed: these metrics are answered in another way than all others.
+    pub odd_metrics: Vec<(String, OddAnswer)>,
 }
 
 /// How far back the historical metrics reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MetricRange {
+    /// documented: no limit is named; a public client reads 90 days.
     #[default]
     Unlimited,
-    /// 400 to a start that lies further back.
+    /// guessed: 400 to a start that lies further back.
     Refuse(Duration),
-    /// No intervals that start further back.
+    /// guessed: no intervals that start further back.
     Empty(Duration),
+}
+
+/// What a grouped answer holds where `filter_by` names no group or agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unfiltered {
+    /// documented: "retrieved for all groups", "for all agents configured".
+    #[default]
+    All,
+    /// documented: "If no filter_by value is specified during retrieval, value is null": one
+    /// grouping, with the values of the whole account.
+    Null,
+    /// guessed: no grouping at all.
+    Nothing,
+}
+
+/// The groupings of what belongs to no group or agent, in grouped answers without `filter_by`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nameless {
+    /// documented: there are none.
+    #[default]
+    Absent,
+    /// guessed: one whose value is null.
+    Null,
+    /// seen live: one whose value is the text `null`.
+    Text,
+    /// guessed: one of each.
+    Both,
+}
+
+impl Nameless {
+    /// The values of these groupings.
+    pub fn values(self) -> &'static [Option<&'static str>] {
+        match self {
+            Nameless::Absent => &[],
+            Nameless::Null => &[None],
+            Nameless::Text => &[Some("null")],
+            Nameless::Both => &[None, Some("null")],
+        }
+    }
+}
+
+/// How one value of a historical metric looks, but for the parts of a summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ValueShape {
+    /// documented: `{"key": "<metric>", "value": …}`
+    #[default]
+    Documented,
+    /// seen live (of one metric with `x_time`): `{"key": "count", "value": …}`
+    CountKey,
+    /// guessed: `{"key": "<metric>", "count": …}`, as instant metrics have it
+    CountMember,
+}
+
+/// An answer that is not of the documented shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OddAnswer {
+    /// 200, and no `data`.
+    NoData,
+    /// `series` is a text.
+    TextSeries,
+    /// No interval has its `start` and `end`.
+    NoTimes,
+    /// The first interval of each series has no `start`.
+    FirstWithoutStart,
+    /// An error of this status.
+    Status(u16),
 }
