@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::ROOM_FOR_MISSED;
 use super::children::{Child, Kind, Ledger};
 use super::known::{Known, is_lacking};
 use super::plan::{self, Discovery, Plan};
@@ -291,13 +292,17 @@ impl<'a> Lane<'a> {
     }
 
     /// Adds what is missed to the bookmark as it stands: the next run asks for
-    /// it first, and not again where it goes on.
+    /// it first, and not again where it goes on. Where there is no room, the
+    /// next run comes upon it again.
     ///
     /// # Errors
     /// Stdout can't be written to.
     pub fn keep_missed(&self) -> Result<()> {
         let (output, stream) = (self.sink.run.output, self.name());
         let mut bookmark = output.bookmark(stream);
+        if self.is_full || self.ledger.size() > ROOM_FOR_MISSED {
+            return Ok(());
+        }
         let added = self.ledger.add_missed(&mut bookmark);
         added.map_err(|problem| Error::BadBookmark { stream, problem })?;
         Ok(output.checkpoint(stream, bookmark)?)
