@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::files::{self, read_json};
 use crate::singer::{self, Catalog, Names, State};
 use crate::streams::{self, STREAMS};
-use crate::{about, check, logging, progress, select, sync};
+use crate::{about, check, logging, progress, select, sync, watch};
 use clap::error::ErrorKind;
 use clap::{ArgGroup, Parser, ValueEnum};
 use log::LevelFilter;
@@ -78,6 +78,7 @@ impl LogLevel {
 /// Runs the program: arguments in, exit code out. The last line on stderr
 /// before a code other than 0 begins with `CRITICAL`.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    watch::begin();
     let result = parse(arguments).and_then(|args| args.map_or(Ok(()), act));
     progress::stop();
     let Err(error) = result else {

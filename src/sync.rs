@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::extract::conversations::{self, Plan};
 use crate::extract::reports::{Engine, Finished, ReportRun};
 use crate::extract::{self, Deletions, Run, StreamRun};
-use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage};
+use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage, clock};
 use crate::outcome::{Row, conclude, print_table};
 use crate::progress;
 use crate::select::Selected;
@@ -29,10 +29,10 @@ use crate::watch;
 /// only what leaves nothing to go on with, such as a refused token.
 pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()> {
     let output = Arc::new(Output::new(state));
-    watch::start(&output);
     let client = client(config, |exchange| {
         metrics::http_request(exchange.endpoint, exchange.status, exchange.took);
     });
+    watch::start(&output, client.stop());
     let storage = storage(config);
     let run = Run {
         settings: &config.settings,
@@ -49,7 +49,10 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
         .partition(|it| matches!(it.stream.source, Source::Deletions));
     let deletions = begin_deletions(&run, deletions)?;
     let mut rows = Vec::new();
-    let ended = sync_all(&run, &storage, selected, &mut rows)?;
+    let ended = sync_all(&run, &storage, selected, &mut rows);
+    watch::claim_end();
+    // What stopped all threads counts, and not which of them saw it first.
+    let ended = client.stop().reason().or(ended?);
     for told in deletions {
         rows.push(told.end(&run, ended.is_some())?);
     }
@@ -114,8 +117,8 @@ fn sync_all(
         let finished = extracting
             .join()
             .unwrap_or_else(|panic| resume_unwind(panic));
-        let reports_ended = add_reports(finished, rows)?;
-        Ok(ended?.or(reports_ended))
+        let reports_ended = add_reports(run, finished, rows)?;
+        Ok(reports_ended.or(ended?))
     })
 }
 
@@ -138,7 +141,15 @@ fn with_sound_bookmarks(
         match checked {
             Ok(()) => sound.push(selected),
             Err(error @ Error::Ahead { .. }) => {
-                rows.push(Row::new(stream, 0, 0, Duration::ZERO, Some(&error)));
+                let completed_at = run.output.bookmark(stream.name).completed_at();
+                rows.push(Row::new(
+                    stream,
+                    0,
+                    0,
+                    Duration::ZERO,
+                    Some(&error),
+                    completed_at,
+                ));
             }
             Err(error) => return Err(error),
         }
@@ -190,6 +201,7 @@ fn sync_group<'a>(
     if matches!(result, Err(Error::Output(_) | Error::StdoutClosed)) {
         return result.map(|()| None);
     }
+    let mut completed = Vec::new();
     for stream_run in &group {
         let error = stream_run.error.as_ref().or(result.as_ref().err());
         let (writer, stream) = (&stream_run.writer, stream_run.stream);
@@ -203,7 +215,12 @@ fn sync_group<'a>(
             stream_run.api.requests(),
             started.elapsed(),
             error,
+            run.output.bookmark(stream.name).completed_at(),
         ));
+        completed.extend(error.is_none().then_some(stream.name));
+    }
+    if !completed.is_empty() {
+        run.output.complete(completed, clock::now())?;
     }
     Ok(result.err().filter(Error::ends_run))
 }
@@ -230,10 +247,12 @@ impl Told {
                 run.started_at()?,
             );
             run.output.checkpoint(stream.name, bookmark)?;
+            run.output.complete([stream.name], clock::now())?;
         }
         let error = is_cut_short.then_some(&Error::Stopped);
         let (records, took) = (self.records.load(Ordering::Relaxed), self.started.elapsed());
-        Ok(Row::new(stream, records, 0, took, error))
+        let completed_at = run.output.bookmark(stream.name).completed_at();
+        Ok(Row::new(stream, records, 0, took, error, completed_at))
     }
 }
 
@@ -256,8 +275,9 @@ fn begin_deletions(run: &Run, selected: Vec<Selected>) -> Result<Vec<Told>> {
 
 /// Adds a row for each report. The result is what ended the run, if anything
 /// did.
-fn add_reports(finished: Vec<Finished>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
+fn add_reports(run: &Run, finished: Vec<Finished>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
     let mut ended = None;
+    let mut completed = Vec::new();
     for report in finished {
         let error = report.result.err();
         if let Some(error @ (Error::Output(_) | Error::StdoutClosed)) = error {
@@ -278,8 +298,13 @@ fn add_reports(finished: Vec<Finished>, rows: &mut Vec<Row>) -> Result<Option<Er
             report.requests,
             report.took,
             error.as_ref(),
+            run.output.bookmark(report.stream.name).completed_at(),
         ));
+        completed.extend(error.is_none().then_some(report.stream.name));
         ended = ended.or(error.filter(Error::ends_run));
+    }
+    if !completed.is_empty() {
+        run.output.complete(completed, clock::now())?;
     }
     Ok(ended)
 }
@@ -312,7 +337,7 @@ pub fn client(config: &Config, observe: fn(&Exchange)) -> Client {
         limits: Limits::new(
             config.settings.concurrency,
             config.settings.rate_limit_reserve_percent,
-            retry_max,
+            retry_base,
         ),
     };
     Client::new(options, observe)

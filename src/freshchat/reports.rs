@@ -19,6 +19,9 @@ const PENDING: [&str; 2] = ["PENDING", "IN_PROGRESS"];
 
 const FAILED: &str = "FAILED";
 
+/// The `error_code` of an event that the account doesn't know.
+const UNKNOWN_EVENT: &str = "5";
+
 /// How far a job has come.
 #[derive(Debug, PartialEq)]
 pub enum Progress {
@@ -39,6 +42,8 @@ pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -
     struct Accepted {
         id: Option<String>,
         #[serde(default)]
+        error_code: Value,
+        #[serde(default)]
         error_message: String,
     }
     let body = json!({
@@ -47,19 +52,30 @@ pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -
         "event": event,
         "format": "csv",
     });
-    let accepted = api.post(ENDPOINT, &body, |body| {
+    let accepted = match api.post(ENDPOINT, &body, |body| {
         serde_json::from_str::<Accepted>(&body)
-    })?;
-    // Nobody noted which status comes with `{"success": false, …}`.
+    }) {
+        Err(Error::Api(error)) if error.code == UNKNOWN_EVENT => {
+            return Err(Error::UnknownEvent(error));
+        }
+        answer => answer?,
+    };
+    // The status that comes with `{"success": false, …}` is undocumented.
+    let unknown = accepted.error_code.to_string() == UNKNOWN_EVENT;
     accepted.id.ok_or_else(|| {
-        Error::Api(Box::new(ApiError {
+        let error = Box::new(ApiError {
+            endpoint: ENDPOINT,
             request: format!("POST {ENDPOINT}"),
             status: 200,
-            code: String::new(),
+            code: accepted.error_code.to_string(),
             message: accepted.error_message,
             trace: None,
             retry_after: None,
-        }))
+        });
+        match unknown {
+            true => Error::UnknownEvent(error),
+            false => Error::Api(error),
+        }
     })
 }
 
@@ -74,11 +90,6 @@ pub fn look(api: &Api, id: &str) -> Result<Progress> {
         ..Get::new("reports/raw/{id}")
     };
     api.get(&get, |body| Ok(progress(serde_json::from_str(&body)?)))
-}
-
-/// Whether the error says that the account has no such report.
-pub fn is_unknown_event(error: &Error) -> bool {
-    matches!(error, Error::Api(api) if api.message.eq_ignore_ascii_case("No matching event name"))
 }
 
 #[derive(Deserialize)]

@@ -349,6 +349,11 @@ impl Streams<'_> {
             .iter()
             .filter_map(|lane| Some((lane.name(), lane.found()?.clone())));
         let stay: Vec<_> = stay.collect();
+        let walked = match walked {
+            // Each has an error of its own, and the run goes on without them.
+            Err(Error::Stopped) if self.lanes.iter().all(|lane| lane.error.is_some()) => Ok(()),
+            walked => walked,
+        };
         let ended = walked.and_then(|()| self.write_bookmarks(true));
         let ended = match stay.is_empty() || ended.as_ref().is_err_and(Error::ends_run) {
             true => ended,

@@ -10,8 +10,8 @@ use super::schedule::{Action, Schedule};
 use super::slots::{Job, Slot, Step};
 use crate::error::{Error, Result};
 use crate::extract::window::Window;
-use crate::freshchat::clock;
 use crate::freshchat::reports::{Progress, look, request};
+use crate::freshchat::{PATIENCE, clock};
 
 /// A job is looked at after this share of the time that it has taken so far:
 /// often while it is young, and less often the longer it takes.
@@ -86,6 +86,7 @@ impl Engine<'_> {
         state.tracks[at].lane.note_answer(answered_at);
         match requested {
             Ok(id) => {
+                state.spent_since = None;
                 log::info!("report {event}: job {id} asked for, {from} to {to}");
                 let job = Job {
                     id,
@@ -119,6 +120,15 @@ impl Engine<'_> {
                     }
                 }
                 return;
+            }
+            // The limit is of an hour, whatever number of tries fits into it.
+            Error::Api(api) if api.status == 429 && api.retry_after.is_none() => {
+                let since = *state.spent_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < PATIENCE {
+                    log::info!("report {event}: {error}; asking again at the next turn");
+                    return;
+                }
+                false
             }
             Error::Api(api) => matches!(api.status, 408 | 429 | 500..=599),
             Error::Transport { .. } | Error::NotJson { .. } | Error::Unexpected { .. } => true,
