@@ -57,6 +57,22 @@ pub enum Error {
     Unexpected { request: String, problem: String },
     /// No answer came.
     Transport { request: String, problem: String },
+    /// So many of the users or conversations answered 403, 404 or 410 that it
+    /// is the endpoint that is broken.
+    EndpointBroken {
+        unreadable: u64,
+        asked: u64,
+        first: Box<Error>,
+    },
+    /// Some users or conversations can't be read; the state names them.
+    ChildrenMissed { children: String, last: Box<Error> },
+    /// More of them can't be read than the state has room for.
+    TooManyMissed { children: String, last: Box<Error> },
+    /// The bookmark of a stream has something that can't be read.
+    BadBookmark {
+        stream: &'static str,
+        problem: String,
+    },
     /// A raw report can't be had, or can't be read.
     Report {
         event: &'static str,
@@ -128,6 +144,10 @@ impl Error {
             | Error::NotJson { .. }
             | Error::Unexpected { .. }
             | Error::Transport { .. }
+            | Error::EndpointBroken { .. }
+            | Error::ChildrenMissed { .. }
+            | Error::TooManyMissed { .. }
+            | Error::BadBookmark { .. }
             | Error::Report { .. }
             | Error::Discovery(_)
             | Error::Ahead { .. }
@@ -168,6 +188,33 @@ impl Error {
             Error::Api(error) => Some(error.status),
             _ => None,
         }
+    }
+
+    /// Whether what was asked for is not there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self.status(), Some(404 | 410))
+    }
+
+    /// Whether the request was tried again in vain, as often as the settings
+    /// allow.
+    pub fn took_all_retries(&self) -> bool {
+        match self {
+            Error::Transport { .. } | Error::NotJson { .. } => true,
+            error => matches!(error.status(), Some(408 | 429 | 500..=599)),
+        }
+    }
+
+    /// Whether it is the answer, or the lack of one, to one request, and says
+    /// nothing of others.
+    pub fn is_of_request(&self) -> bool {
+        matches!(
+            self,
+            Error::Api(_)
+                | Error::NotJson { .. }
+                | Error::Unexpected { .. }
+                | Error::Transport { .. }
+                | Error::Redirected { .. }
+        )
     }
 }
 
@@ -242,6 +289,28 @@ impl fmt::Display for Error {
             ),
             Error::Unexpected { request, problem } => write!(f, "{request}: {problem}"),
             Error::Transport { request, problem } => write!(f, "{request}: {problem}"),
+            Error::EndpointBroken {
+                unreadable,
+                asked,
+                first,
+            } => write!(
+                f,
+                "{unreadable} of {asked} requests answered 403, 404 or 410, so that the endpoint \
+                 itself seems to be broken; the first: {first}"
+            ),
+            Error::ChildrenMissed { children, last } => write!(
+                f,
+                "{children} could not be read; the next runs try them again, and all others are \
+                 complete; the last answer: {last}"
+            ),
+            Error::TooManyMissed { children, last } => write!(
+                f,
+                "{children} could not be read, which are more than the state has room for: the \
+                 bookmark stays; the last answer: {last}"
+            ),
+            Error::BadBookmark { stream, problem } => {
+                write!(f, "state: stream `{stream}`: {problem}")
+            }
             Error::Report { event, problem } => write!(f, "report {event}: {problem}"),
             Error::Discovery(error) => write!(
                 f,

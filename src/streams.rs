@@ -37,6 +37,8 @@ pub enum Source {
     MetricsHistorical,
     /// Metrics of the moment.
     MetricsInstant,
+    /// What other streams find gone; it asks for nothing itself.
+    Deletions,
 }
 
 /// What a stream takes from the walk over all conversations.
@@ -159,7 +161,7 @@ pub const GROUPS: ListSource = ListSource::new("groups", Shape::List("groups"))
 
 /// All streams, in the order in which they are synced.
 #[rustfmt::skip]
-pub static STREAMS: [Stream; 31] = [
+pub static STREAMS: [Stream; 32] = [
     stream!("account", ["account_id"], None, Source::List(ACCOUNT)),
     stream!("users", ["id"], Some("updated_time"), Source::Users),
     stream!("user_conversations", ["user_id", "conversation_id"], None, Source::Walk(WalkStream::Lists)),
@@ -185,6 +187,7 @@ pub static STREAMS: [Stream; 31] = [
         Some("retrieved_at"),
         Source::MetricsInstant
     ),
+    stream!("deletions", ["entity", "id"], Some("detected_at"), Source::Deletions),
     report!("report_chat_transcript", "Chat-Transcript", Cut::Days, &[], ["message_id"], "created_time"),
     report!(names_conversations, "report_conversation_created", "Conversation-Created", &[("conversation_url", "conv_url")]),
     report!(names_conversations, "report_message_sent", "Message-Sent"),

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,13 +12,13 @@ use crate::config::{Config, Settings};
 use crate::error::{Error, Result};
 use crate::extract::conversations::{self, Plan};
 use crate::extract::reports::{Engine, Finished, ReportRun};
-use crate::extract::{self, Run, StreamRun};
+use crate::extract::{self, Deletions, Run, StreamRun};
 use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage, clock};
 use crate::outcome::{Row, conclude, print_table};
 use crate::progress;
 use crate::select::Selected;
 use crate::singer::{Output, RecordWriter, State, metrics};
-use crate::streams::{STREAMS, Source};
+use crate::streams::{STREAMS, Source, Stream};
 use crate::watch;
 
 /// Syncs the streams: the raw reports, which are waiting most of the time,
@@ -38,15 +39,23 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
         output: &output,
         client: &client,
         parents: Mutex::new(HashMap::new()),
+        deletions: Deletions::default(),
     };
     if selected.is_empty() {
         log::warn!("no stream is selected");
     }
+    let (deletions, selected): (Vec<_>, Vec<_>) = selected
+        .into_iter()
+        .partition(|it| matches!(it.stream.source, Source::Deletions));
+    let deletions = begin_deletions(&run, deletions)?;
     let mut rows = Vec::new();
     let ended = sync_all(&run, &storage, selected, &mut rows);
     watch::claim_end();
     // What stopped all threads counts, and not which of them saw it first.
     let ended = client.stop().reason().or(ended?);
+    for told in deletions {
+        rows.push(told.end(&run, ended.is_some())?);
+    }
     output.state()?;
     rows.sort_by_key(|row| {
         STREAMS
@@ -132,8 +141,15 @@ fn with_sound_bookmarks(
         match checked {
             Ok(()) => sound.push(selected),
             Err(error @ Error::Ahead { .. }) => {
-                let took = Duration::ZERO;
-                rows.push(Row::new(stream, 0, 0, took, Some(&error), None));
+                let completed_at = run.output.bookmark(stream.name).completed_at();
+                rows.push(Row::new(
+                    stream,
+                    0,
+                    0,
+                    Duration::ZERO,
+                    Some(&error),
+                    completed_at,
+                ));
             }
             Err(error) => return Err(error),
         }
@@ -211,6 +227,50 @@ fn sync_group<'a>(
 
 fn extract_each(group: &mut [StreamRun]) -> Result<()> {
     group.iter_mut().try_for_each(extract::extract)
+}
+
+/// The stream `deletions`, whose records others write.
+struct Told {
+    stream: &'static Stream,
+    records: progress::Counter,
+    started: Instant,
+}
+
+impl Told {
+    /// Ends the stream with the run: all others have told what they found.
+    fn end(self, run: &Run, is_cut_short: bool) -> Result<Row> {
+        let stream = self.stream;
+        if !is_cut_short {
+            let mut bookmark = run.output.bookmark(stream.name);
+            bookmark.advance(
+                stream.replication_key.unwrap_or_default(),
+                run.started_at()?,
+            );
+            run.output.checkpoint(stream.name, bookmark)?;
+            run.output.complete([stream.name], clock::now())?;
+        }
+        let error = is_cut_short.then_some(&Error::Stopped);
+        let (records, took) = (self.records.load(Ordering::Relaxed), self.started.elapsed());
+        let completed_at = run.output.bookmark(stream.name).completed_at();
+        Ok(Row::new(stream, records, 0, took, error, completed_at))
+    }
+}
+
+/// Begins the stream `deletions`, if it is selected, before those that write it.
+fn begin_deletions(run: &Run, selected: Vec<Selected>) -> Result<Vec<Told>> {
+    let begin = |selected: Selected| {
+        let stream = selected.stream;
+        let writer = begin(run, selected, None)?;
+        let records = writer.counter();
+        progress::follow(stream.name, Arc::clone(&records), Arc::default());
+        run.deletions.begin(writer);
+        Ok(Told {
+            stream,
+            records,
+            started: Instant::now(),
+        })
+    };
+    selected.into_iter().map(begin).collect()
 }
 
 /// Adds a row for each report. The result is what ended the run, if anything

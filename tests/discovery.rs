@@ -45,7 +45,7 @@ fn every_schema_has_its_stream() {
         .map(|stream| stream["stream"].as_str().unwrap().to_owned())
         .collect();
     assert_eq!(streams, schemas);
-    assert_eq!(streams.len(), 31);
+    assert_eq!(streams.len(), 32);
 }
 
 /// Visits each property of a schema, with its path.
@@ -170,7 +170,7 @@ fn about_prints_the_settings_in_three_forms() {
     let about: Value = serde_json::from_str(&json.stdout).unwrap();
     assert_eq!(about["name"], "tap-freshchat");
     assert_eq!(about["settings"], schema);
-    assert_eq!(about["streams"].as_array().unwrap().len(), 31);
+    assert_eq!(about["streams"].as_array().unwrap().len(), 32);
     for arguments in [vec!["--about"], vec!["--about", "--format", "markdown"]] {
         let run = bare(&arguments);
         assert_eq!(run.code, Some(0));

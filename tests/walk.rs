@@ -200,7 +200,7 @@ fn one_endpoint_that_is_refused_leaves_the_others() {
         ("conversations/{id}", "conversations"),
         ("conversations/{id}/messages", "messages"),
     ] {
-        let mut options = account(40);
+        let mut options = account(80);
         options.quirks.forbidden = vec![endpoint.into()];
         let sandbox = Sandbox::start(options);
         let run = Tap::new(&sandbox)
@@ -215,49 +215,20 @@ fn one_endpoint_that_is_refused_leaves_the_others() {
         let warning = format!("WARNING stream `{refused}`: this token may not read it");
         assert!(run.stderr.contains(&warning), "{}", run.stderr);
         assert!(
-            sandbox.count(endpoint) < 40,
+            sandbox.count(endpoint) < 50,
             "it is given up: {}",
             sandbox.count(endpoint)
         );
     }
     for endpoint in ["users", "users/{id}/conversations"] {
-        let mut options = account(40);
+        let mut options = account(80);
         options.quirks.forbidden = vec![endpoint.into()];
         let sandbox = Sandbox::start(options);
         let run = Tap::new(&sandbox).streams(&WALK).run();
         run.assert_failed(1, &["none of the 3"]);
-        assert!(sandbox.total() < 40, "{}", sandbox.total());
+        assert!(sandbox.total() < 50, "{}", sandbox.total());
         assert_eq!(run.of_type("RECORD").len(), 0);
     }
-}
-
-#[test]
-fn one_refused_conversation_is_skipped() {
-    let mut options = account(30);
-    let faults = [
-        "users/{id}/conversations",
-        "conversations/{id}",
-        "conversations/{id}/messages",
-    ];
-    options.faults = faults
-        .map(|it| Fault::new(it, 5, FaultKind::Status(403)))
-        .into();
-    let sandbox = Sandbox::start(options);
-    let run = Tap::new(&sandbox)
-        .set("concurrency", 1)
-        .streams(&WALK)
-        .succeed();
-    for text in [
-        "WARNING walk: of the users, 1 are refused to this token: GET /v2/users/",
-        "WARNING stream `conversations`: of the conversations, 1 are refused to this token: ",
-        "WARNING stream `messages`: of the conversations, 1 are refused to this token: ",
-    ] {
-        let lines = run.stderr.lines().filter(|line| line.contains(text));
-        assert_eq!(lines.count(), 1, "{text}: {}", run.stderr);
-    }
-    let read = run.records("user_conversations").len();
-    assert_eq!(run.records("conversations").len(), read - 1);
-    assert!(run.bookmark("messages").is_string());
 }
 
 #[test]
@@ -290,28 +261,8 @@ fn a_stream_that_fails_leaves_the_others() {
         .streams(&["conversations"])
         .run()
         .assert_failed(1, &["all of the selected"]);
-    assert!(sandbox.total() < 60, "{}", sandbox.total());
-}
-
-#[test]
-fn a_link_that_does_not_lead_on_is_an_error() {
-    for (link, problem) in [
-        (
-            "/v2/x?1=1&page=1&items_per_page=50",
-            "page 1 links to page 1",
-        ),
-        ("/v2/x?1=1", "the link of page 1 names no page"),
-    ] {
-        let body = json!({"messages": [{"id": "m"}], "link": {"href": link}}).to_string();
-        let mut options = account(20);
-        let fault = FaultKind::StatusWith(200, Vec::new(), body);
-        options.faults = vec![Fault::new("conversations/{id}/messages", 3, fault)];
-        let sandbox = Sandbox::start(options);
-        let run = Tap::new(&sandbox).streams(&WALK).run();
-        run.assert_failed(1, &["1 of 3 streams failed: messages"]);
-        assert!(run.stderr.contains(problem), "{}", run.stderr);
-        assert_complete(&sandbox, "conversations", run.records("conversations"));
-    }
+    let tries = sandbox.count("conversations/{id}");
+    assert!(tries < 2 * sandbox.truth("conversations").len(), "{tries}");
 }
 
 #[test]
@@ -338,5 +289,5 @@ fn full_table_begins_at_the_start_date() {
         .state(&first.state())
         .succeed();
     assert_complete(&sandbox, "messages", run.records("messages"));
-    assert_eq!(run.records("conversations").len(), 0);
+    assert_complete(&sandbox, "conversations", run.records("conversations"));
 }

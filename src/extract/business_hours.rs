@@ -1,5 +1,7 @@
 //! Whether each group is within its business hours, asked group by group.
 
+use serde_json::Value;
+
 use super::StreamRun;
 use super::list::parents;
 use super::pool::in_order;
@@ -8,39 +10,61 @@ use crate::freshchat::{Get, Page, Shape};
 use crate::streams::GROUPS;
 use crate::timestamp;
 
-/// Reads the answer for each group.
+/// Reads the answer for each group. One that isn't there is asked for once
+/// more; then it is gone.
+///
+/// # Errors
+/// Another group can't be read: the others were.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let groups = parents(stream_run.run, &stream_run.api, &GROUPS, "id")?;
     stream_run.partial = !groups.certain;
+    let (absent, failed) = read(stream_run, groups.ids)?;
+    let absent = absent.into_iter().map(|(group, _)| group).collect();
+    let (gone, failed_again) = read(stream_run, absent)?;
+    for (group, status) in &gone {
+        stream_run.run.deleted("groups", group, *status)?;
+    }
+    if !gone.is_empty() {
+        let gone = gone.len();
+        log::warn!("stream `business_hours`: of the groups, {gone} are gone (404 or 410)");
+    }
+    failed.or(failed_again).map_or(Ok(()), Err)
+}
+
+/// Groups that aren't there, with the status of their answers, and the first
+/// other error.
+type Unread = (Vec<(String, u16)>, Option<Error>);
+
+/// Writes the answers for these groups.
+fn read(stream_run: &mut StreamRun, groups: Vec<String>) -> Result<Unread> {
     let workers = stream_run.run.settings.concurrency;
     let (api, mut sink) = stream_run.split();
-    let mut gone = 0;
+    let mut absent = Vec::new();
+    let mut failed = None;
     in_order(
         workers,
-        groups.ids,
+        groups,
         |group| {
             let get = Get::new("business-hours/within-bh").with("group_id", &group);
-            match api.get(&get, |body| Page::parse(body, Shape::Single(""))) {
-                Ok(page) => Ok(Some((group, page))),
-                // The group was deleted after the list was read.
-                Err(Error::Api(error)) if error.status == 404 => Ok(None),
-                Err(error) => Err(error),
-            }
+            let answer = api.get(&get, |body| Page::parse(body, Shape::Single("")));
+            Ok((group, answer))
         },
-        |answer| match answer {
-            Some((group, page)) => {
-                let group = serde_json::Value::from(group).to_string();
+        |(group, answer)| match answer {
+            Ok(page) => {
+                let group = Value::from(group).to_string();
                 let checked_at = format!("\"{}\"", timestamp::format(page.read_at));
                 sink.page(&page, &[("group_id", &group), ("checked_at", &checked_at)])
             }
-            None => {
-                gone += 1;
+            Err(Error::Api(error)) if matches!(error.status, 404 | 410) => {
+                absent.push((group, error.status));
                 Ok(())
             }
+            Err(error) if error.is_of_request() => {
+                failed.get_or_insert(error);
+                Ok(())
+            }
+            Err(error) => Err(error),
         },
     )?;
-    if gone > 0 {
-        log::warn!("stream `business_hours`: {gone} groups were deleted meanwhile (404)");
-    }
-    Ok(())
+    Ok((absent, failed))
 }

@@ -3,7 +3,7 @@
 use super::overlap::overlap;
 use super::pager::{Pager, Reading};
 use super::{Parents, Run, Step, StreamRun};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::freshchat::{Api, Get, Page};
 use crate::streams::ListSource;
 
@@ -108,22 +108,4 @@ fn get_page(api: &Api, source: &ListSource, number: u64, page_size: u32) -> Resu
         get = get.with("page", number).with("items_per_page", page_size);
     }
     api.get(&get, |body| Page::parse(body, source.shape))
-}
-
-/// Past the last page some lists answer with an error, `WRONG_PAGE`; it is
-/// none on the first page.
-pub fn past_the_end(number: u64, page: Result<Page>) -> Result<Option<Page>> {
-    match page {
-        Ok(page) => Ok(Some(page)),
-        Err(Error::Api(error))
-            if number > 1
-                && matches!(error.status, 400 | 404 | 416 | 422)
-                && format!("{} {}", error.code, error.message)
-                    .to_lowercase()
-                    .contains("page") =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
 }

@@ -3,6 +3,7 @@
 
 mod business_hours;
 pub mod conversations;
+mod deletions;
 mod ids;
 mod list;
 pub mod metrics;
@@ -26,6 +27,7 @@ use crate::freshchat::{Api, Client, Page, clock};
 use crate::singer::{Bookmark, Output, RecordWriter};
 use crate::streams::{Source, Stream};
 use crate::timestamp;
+pub use deletions::Deletions;
 use window::Window;
 
 /// What all streams of one run share.
@@ -36,6 +38,8 @@ pub struct Run<'a> {
     /// Ids of the lists that other streams go by, so that each list is read
     /// once in a run.
     pub parents: Mutex<HashMap<&'static str, Parents>>,
+    /// The stream `deletions`, which others write.
+    pub deletions: Deletions,
 }
 
 /// The ids of a list's records.
@@ -182,6 +186,7 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
         Source::BusinessHours => business_hours::extract(stream_run),
         Source::MetricsHistorical => metrics::historical::extract(stream_run),
         Source::MetricsInstant => metrics::instant::extract(stream_run),
+        Source::Deletions => unreachable!("other streams write it"),
         Source::Walk(_) => unreachable!("the streams of the walk are read together"),
         Source::Report(_) => unreachable!("the engine extracts the reports"),
     }
@@ -218,9 +223,6 @@ impl StreamRun<'_> {
     /// The time to read, with a lookback.
     fn window_back(&self, lookback: Duration) -> Result<Window> {
         let name = self.stream.name;
-        if !self.full_table {
-            self.run.check_bookmark(name)?;
-        }
         self.run.window(name, self.bookmark(), lookback)
     }
 }

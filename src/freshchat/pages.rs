@@ -12,7 +12,6 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::clock;
-use super::link::Link;
 
 /// Where the records stand in an answer.
 #[derive(Debug, Clone, Copy)]
@@ -30,9 +29,9 @@ pub struct Page {
     records: Vec<Range<usize>>,
     /// The list's `pagination`, where the API sends it.
     pub pagination: Option<Pagination>,
-    /// The `link` to the next page, where there is one.
-    pub next: Option<Link>,
-    /// Whether `links` names a next page.
+    /// Whether a `link`, or `next_page` of the `links`, leads on. Only that it
+    /// is there counts: where it leads is not for a client with parameters of
+    /// its own.
     pub has_next: bool,
     /// When the page was read.
     pub read_at: DateTime<Utc>,
@@ -84,7 +83,6 @@ impl Page {
         Ok(Self {
             records: found.records,
             pagination: found.pagination,
-            next: found.next,
             has_next: found.has_next,
             read_at: clock::now(),
             body,
@@ -94,6 +92,25 @@ impl Page {
     /// The records, each a JSON object.
     pub fn records(&self) -> impl Iterator<Item = &str> {
         self.records.iter().map(|range| &self.body[range.clone()])
+    }
+
+    /// Leaves the records that `keep` takes.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        let body = &self.body;
+        self.records.retain(|range| keep(&body[range.clone()]));
+    }
+
+    /// The page, if each of its records is an object.
+    ///
+    /// # Errors
+    /// A data error.
+    pub fn of_objects(self) -> serde_json::Result<Self> {
+        if self.records().any(|record| !record.starts_with('{')) {
+            return Err(serde_json::Error::custom(
+                "a record of the list is not an object",
+            ));
+        }
+        Ok(self)
     }
 
     /// Whether the page has no records.
@@ -181,7 +198,6 @@ impl Visitor<'_> for IsNamed<'_> {
 struct Found {
     records: Vec<Range<usize>>,
     pagination: Option<Pagination>,
-    next: Option<Link>,
     has_next: bool,
 }
 
@@ -239,10 +255,10 @@ impl<'a> Visitor<'a> for Answer<'a> {
                     "pagination" => {
                         found.pagination = Some(read_pagination(map.next_value()?));
                     }
-                    "link" => found.next = read_link(&map.next_value()?),
+                    "link" => found.has_next |= is_link(&map.next_value()?),
                     "links" => {
                         let links: Value = map.next_value()?;
-                        found.has_next = read_link(&links["next_page"]).is_some();
+                        found.has_next |= is_link(&links["next_page"]);
                     }
                     "message" | "error_message" => problem = Some(map.next_value::<Value>()?),
                     _ => {
@@ -283,9 +299,8 @@ impl<'a> DeserializeSeed<'a> for Records<'_, 'a> {
     }
 }
 
-fn read_link(value: &Value) -> Option<Link> {
-    let href = value["href"].as_str().filter(|href| !href.is_empty());
-    href.map(Link::parse)
+fn is_link(value: &Value) -> bool {
+    value["href"].as_str().is_some_and(|href| !href.is_empty())
 }
 
 /// Numbers may come as text.
@@ -361,14 +376,16 @@ mod tests {
 
     #[test]
     fn a_link_leads_on() {
-        for (link, page) in [
-            (r#"{"rel":"self","href":"/v2/x?1=1&page=2"}"#, Some(2)),
-            (r#"{"href":""}"#, None),
-            ("null", None),
+        for (links, has_next) in [
+            (r#""link":{"rel":"self","href":"/v2/x?1=1&page=2"}"#, true),
+            (r#""link":{"href":""}"#, false),
+            (r#""link":null"#, false),
+            (r#""links":{"next_page":{"href":"/v2/x?page=2"}}"#, true),
+            (r#""links":{"first_page":{"href":"/v2/x?page=1"}}"#, false),
         ] {
-            let body = format!(r#"{{"messages":[],"link":{link}}}"#);
-            let next = Page::parse(body, Shape::List("messages")).unwrap().next;
-            assert_eq!(next.and_then(|link| link.page), page, "{link}");
+            let body = format!(r#"{{"messages":[],{links}}}"#);
+            let page = Page::parse(body, Shape::List("messages")).unwrap();
+            assert_eq!(page.has_next, has_next, "{links}");
         }
     }
 

@@ -1,11 +1,12 @@
 //! Answers that are not of the documented shape.
 
 use chrono::TimeDelta;
-use freshchat_sandbox::{OddAnswer, Sandbox, ValueShape};
+use freshchat_sandbox::{MetricRange, OddAnswer, Sandbox, ValueShape};
 use serde_json::{Value, json};
 
 use super::{
-    Expected, HISTORICAL, METRICS, REQUESTS, STREAM, bookmark, moment, tap, team, text, warnings,
+    DAY, Expected, HISTORICAL, METRICS, REQUESTS, STREAM, bookmark, moment, tap, team, text,
+    warnings,
 };
 use crate::tap::{Run, by_key};
 
@@ -119,6 +120,32 @@ fn a_metric_that_becomes_readable_is_read_from_where_it_was_refused() {
     records.retain(|record| record["metric"] == ODD);
     expected.assert(records);
     assert_eq!(unread(&third), json!(null));
+}
+
+#[test]
+fn what_has_become_too_old_to_be_read_is_given_up_with_a_warning() {
+    let sandbox = answering(OddAnswer::TextSeries);
+    let first = tap(&sandbox).run();
+    first.assert_failed(1, &[STREAM]);
+    let today = sandbox.options().today;
+    sandbox.with_options(|options| {
+        options.quirks.metrics.odd_metrics.clear();
+        options.quirks.metrics.range = MetricRange::Refuse(DAY * 30);
+    });
+    sandbox.clear_requests();
+    let second = tap(&sandbox).state(&first.state()).succeed();
+    let expected = Expected {
+        prefix: ODD,
+        ..Expected::new(&sandbox, today - TimeDelta::days(29), bookmark(&second))
+    };
+    let mut records = second.records(STREAM);
+    records.retain(|record| record["metric"] == ODD);
+    expected.assert(records);
+    assert_eq!(unread(&second), json!(null));
+    assert_eq!(warnings(&second).len(), 1);
+    assert!(warnings(&second)[0].contains("is lost"));
+    // For each query: the whole, the oldest day, the newest, and a bisection.
+    assert!(sandbox.count(HISTORICAL) <= REQUESTS + 3 * (4 + 6));
 }
 
 #[test]

@@ -53,6 +53,7 @@ DEFAULT_STREAMS = [
     "business_hours",
     "metrics_historical",
     "metrics_instant",
+    "deletions",
 ]
 # The rest, which a catalog has to select. The runs select all streams.
 REPORTS = [

@@ -1,12 +1,13 @@
 //! The way to conversations through the raw reports: these name each
 //! conversation that changed.
 
-use super::fetch::Item;
+use super::fetch::{Item, Wanted};
 use super::progress::Position;
 use super::walk::Found;
 use crate::error::Result;
 use crate::extract::ids::Ids;
 use crate::extract::pool::HandOver;
+use crate::extract::seen::Seen;
 use crate::freshchat::Api;
 
 /// Conversations between two checkpoints.
@@ -39,11 +40,17 @@ impl Changed {
         }
     }
 
-    /// Hands them over in their order.
-    pub fn run(self, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
+    /// Hands those that are not in `seen` over in their order.
+    pub fn run(self, seen: &mut Seen, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
         for (at, id) in self.ids.into_texts().enumerate() {
             let place = ((at + 1) % STRETCH == 0).then(|| Some(id.clone()));
-            hand_over(Item::Conversation(id))?;
+            if seen.insert(&id) {
+                hand_over(Item::Conversation(Wanted {
+                    id,
+                    user: None,
+                    itself: true,
+                }))?;
+            }
             if let Some(place) = place {
                 let position = Position::Conversations(place);
                 hand_over(Item::Other(Found::Checkpoint(position)))?;

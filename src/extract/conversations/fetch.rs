@@ -1,54 +1,93 @@
 //! From conversation ids to conversations and their messages: the one function
 //! behind every way to find the ids.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::rounds::{self, Pages, PastEnd};
 use crate::error::{Error, Result};
-use crate::extract::list::past_the_end;
 use crate::extract::pool::{HandOver, pipe};
-use crate::freshchat::{Api, Get, Link, Page, Shape};
+use crate::freshchat::{Api, Get, Page, Shape};
 use crate::streams::WalkStream;
 
 /// "A maximum of 50 message objects can be displayed in each page" (API
 /// document, "List messages in a conversation").
 const MOST_ITEMS: u32 = 50;
 
-/// A conversation of more pages than this repeats itself without end.
-const MOST_PAGES: u64 = 100_000;
+const MESSAGES: &str = "conversations/{id}/messages";
 
-/// What a finder of conversations hands over: an id, or something of its own
-/// that keeps its place among the records, such as a checkpoint.
+/// What a finder of conversations hands over: a conversation, or something of
+/// its own that keeps its place among the records, such as a checkpoint.
 pub enum Item<T> {
-    Conversation(String),
+    Conversation(Wanted),
     Other(T),
+}
+
+/// A conversation to read.
+pub struct Wanted {
+    pub id: String,
+    /// The user whose list has it, where it was found in one.
+    pub user: Option<String>,
+    /// Whether the conversation itself is wanted, and not only its messages.
+    pub itself: bool,
 }
 
 /// What becomes of it, in the same order.
 pub enum Part<T> {
     Conversation {
         id: String,
+        user: Option<String>,
         page: Page,
     },
-    /// Some messages of a conversation. Its pages come one after the other,
-    /// the newest first; a message that arrives meanwhile moves the others
-    /// down, so that some may come again, and none is missed.
+    /// Some messages of a conversation, each once. Its pages come one after
+    /// the other.
     Messages {
         conversation: String,
         page: Page,
     },
-    /// A conversation, or what is left of its messages, that can't be read.
-    Missed(WalkStream, Error),
+    /// All messages of this conversation came.
+    MessagesRead(String),
+    Missed(Missed),
     Other(T),
+}
+
+/// A user's list, a conversation, or its messages, that can't be read.
+pub struct Missed {
+    pub part: WalkStream,
+    /// Of the user or the conversation.
+    pub id: String,
+    /// The user whose list has the conversation, as in [`Wanted`].
+    pub user: Option<String>,
+    /// Of messages: whether the conversation itself answered.
+    pub answered: bool,
+    /// Whether the first page answered.
+    pub partly: bool,
+    pub error: Error,
 }
 
 /// What to read of each conversation.
 pub struct Fetch<'a> {
     pub workers: usize,
+    pub endpoints: &'a Endpoints<'a>,
+    /// As RFC 3339: messages created before it aren't asked for, ...
+    pub from_time: String,
+    /// ... but for these conversations, if theirs is earlier.
+    pub from_times: HashMap<String, String>,
+    /// Whether to ask for the conversation, too, where only messages are
+    /// wanted: it tells whether a conversation without messages is gone.
+    pub always_itself: bool,
+    pub page_size: u32,
+}
+
+/// The endpoints of conversations, where streams are made from their answers.
+pub struct Endpoints<'a> {
     pub conversations: Option<Endpoint<'a>>,
     pub messages: Option<Endpoint<'a>>,
-    /// As RFC 3339: messages created before it aren't asked for.
-    pub from_time: String,
-    pub page_size: u32,
+    /// Whether a page of messages came that names no further one.
+    pub links_tell: AtomicBool,
 }
 
 /// One endpoint, until it is given up.
@@ -66,10 +105,29 @@ impl<'a> Endpoint<'a> {
     }
 }
 
+impl Endpoints<'_> {
+    /// Calls for a conversation whose messages fit a page.
+    pub fn calls_each(&self) -> usize {
+        usize::from(self.conversations.is_some()) + usize::from(self.messages.is_some())
+    }
+
+    /// Gives up one of the endpoints.
+    pub fn stop(&self, part: WalkStream) {
+        let endpoint = match part {
+            WalkStream::Lists => &None,
+            WalkStream::Conversations => &self.conversations,
+            WalkStream::Messages => &self.messages,
+        };
+        if let Some(endpoint) = endpoint {
+            endpoint.stopped.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Fetch<'_> {
-    /// Reads each conversation whose id `find` hands over, with up to `workers`
+    /// Reads each conversation that `find` hands over, with up to `workers`
     /// requests under way, and calls `consume` with what it read, in the order
-    /// of the ids. `find` hands over no id twice.
+    /// of the conversations. `find` hands over none twice.
     ///
     /// # Errors
     /// Those of `consume` and `find`; an answer that is an error is a part.
@@ -82,49 +140,48 @@ impl Fetch<'_> {
             self.workers,
             find,
             |item, hand_over| match item {
-                Item::Conversation(id) => self.read(id, hand_over),
+                Item::Conversation(wanted) => self.read(wanted, hand_over),
                 Item::Other(other) => hand_over(Part::Other(other)),
             },
             consume,
         )
     }
 
-    /// Calls for a conversation whose messages fit a page.
-    pub fn calls_each(&self) -> usize {
-        usize::from(self.conversations.is_some()) + usize::from(self.messages.is_some())
-    }
-
-    /// Gives up one of the endpoints.
-    pub fn stop(&self, stream: WalkStream) {
-        let endpoint = match stream {
-            WalkStream::Lists => &None,
-            WalkStream::Conversations => &self.conversations,
-            WalkStream::Messages => &self.messages,
+    fn read<T>(&self, wanted: Wanted, hand_over: &mut HandOver<Part<T>>) -> Result<()> {
+        let Wanted { id, user, itself } = wanted;
+        let messages = running(&self.endpoints.messages);
+        let itself = match running(&self.endpoints.conversations) {
+            _ if !itself => None,
+            None if self.always_itself => messages,
+            conversations => conversations,
         };
-        if let Some(endpoint) = endpoint {
-            endpoint.stopped.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn read<T>(&self, id: String, hand_over: &mut HandOver<Part<T>>) -> Result<()> {
-        if let Some(api) = running(&self.conversations) {
+        let mut answered = false;
+        if let Some(api) = itself {
             let get = Get::of("conversations/{id}", &id);
-            match api.get(&get, |body| Page::parse(body, Shape::Single(""))) {
-                Ok(page) => hand_over(Part::Conversation {
-                    id: id.clone(),
-                    page,
-                })?,
+            match api.get(&get, parse_conversation) {
+                Ok(page) => {
+                    answered = true;
+                    let (id, user) = (id.clone(), user.clone());
+                    hand_over(Part::Conversation { id, user, page })?;
+                }
                 Err(error) => {
-                    let gone = error.status() == Some(404);
-                    hand_over(Part::Missed(WalkStream::Conversations, error))?;
-                    if gone {
+                    let absent = error.is_absent();
+                    hand_over(Part::Missed(Missed {
+                        part: WalkStream::Conversations,
+                        id: id.clone(),
+                        user: user.clone(),
+                        answered,
+                        partly: false,
+                        error,
+                    }))?;
+                    if absent {
                         return Ok(());
                     }
                 }
             }
         }
-        match running(&self.messages) {
-            Some(api) => self.read_messages(api, &id, hand_over),
+        match messages {
+            Some(api) => self.read_messages(api, id, user, answered, hand_over),
             None => Ok(()),
         }
     }
@@ -132,35 +189,70 @@ impl Fetch<'_> {
     fn read_messages<T>(
         &self,
         api: &Api,
-        id: &str,
+        id: String,
+        user: Option<String>,
+        answered: bool,
         hand_over: &mut HandOver<Part<T>>,
     ) -> Result<()> {
-        let mut asked = Asked {
-            page: 1,
-            items: self.page_size.min(MOST_ITEMS),
-            from_time: self.from_time.clone(),
+        let items = self.page_size.min(MOST_ITEMS);
+        let from_time = self.from_times.get(&id).unwrap_or(&self.from_time);
+        let get = |number| {
+            let get = Get::of(MESSAGES, &id)
+                .with("from_time", from_time)
+                .with("page", number)
+                .with("items_per_page", items);
+            let list = Shape::List("messages");
+            api.get(&get, |body| Page::parse(body, list)?.of_objects())
         };
-        loop {
-            let read = api.get(&asked.get(id), |body| {
-                Page::parse(body, Shape::List("messages"))
-            });
-            let mut page = match past_the_end(asked.page, read) {
-                Ok(page) => page.unwrap_or_default(),
-                Err(error) => return hand_over(Part::Missed(WalkStream::Messages, error)),
-            };
-            // Where there are no messages, there are no older ones either.
-            let next = page.next.take().filter(|_| !page.is_empty());
-            hand_over(Part::Messages {
-                conversation: id.to_owned(),
-                page,
-            })?;
-            let Some(link) = next else {
-                return Ok(());
-            };
-            asked = match asked.follow(id, link) {
-                Ok(asked) => asked,
-                Err(error) => return hand_over(Part::Missed(WalkStream::Messages, error)),
-            };
+        let first = get(1);
+        let partly = first.is_ok();
+        let ended = match first {
+            Ok(first) => {
+                // Where a link leads is the server's own: its page may be any,
+                // and another size or start would shift the pages.
+                let pages = Pages {
+                    name: MESSAGES,
+                    get: &get,
+                    goes_on: &|page, _, _| self.goes_on(page),
+                    past_end: &|| self.past_end(),
+                };
+                let mut hand_on = |page| {
+                    hand_over(Part::Messages {
+                        conversation: id.clone(),
+                        page,
+                    })
+                };
+                rounds::read(&pages, first, &mut hand_on)?
+            }
+            Err(error) => Some(error),
+        };
+        hand_over(match ended {
+            None => Part::MessagesRead(id),
+            Some(error) => Part::Missed(Missed {
+                part: WalkStream::Messages,
+                id,
+                user,
+                answered,
+                partly,
+                error,
+            }),
+        })
+    }
+
+    /// Whether a page of messages names a further one.
+    fn goes_on(&self, page: &Page) -> bool {
+        if !page.has_next && !page.is_empty() {
+            self.endpoints.links_tell.store(true, Ordering::Relaxed);
+        }
+        page.has_next && !page.is_empty()
+    }
+
+    /// What an error means behind a page that names a further one: as long as
+    /// every page does so, that says nothing.
+    fn past_end(&self) -> PastEnd {
+        match self.endpoints.links_tell.load(Ordering::Relaxed) {
+            true => PastEnd::Error,
+            false => PastEnd::EndIfTwice,
         }
     }
 }
@@ -170,38 +262,27 @@ fn running<'a>(endpoint: &Option<Endpoint<'a>>) -> Option<&'a Api<'a>> {
     (!endpoint.stopped.load(Ordering::Relaxed)).then_some(endpoint.api)
 }
 
-/// One page of a conversation's messages.
-struct Asked {
-    page: u64,
-    items: u32,
-    from_time: String,
-}
-
-impl Asked {
-    fn get(&self, id: &str) -> Get {
-        Get::of("conversations/{id}/messages", id)
-            .with("from_time", &self.from_time)
-            .with("page", self.page)
-            .with("items_per_page", self.items)
+/// A conversation names itself, or at least its channel; whatever doesn't is
+/// no conversation, such as `{}` or an error with status 200.
+fn parse_conversation(body: String) -> serde_json::Result<Page> {
+    #[derive(Deserialize)]
+    struct Known {
+        conversation_id: Option<IgnoredAny>,
+        id: Option<IgnoredAny>,
+        channel_id: Option<IgnoredAny>,
     }
-
-    /// The page that the answer's link leads to. A link that leads back, or
-    /// nowhere, would lose the messages behind it.
-    fn follow(&self, id: &str, link: Link) -> Result<Self> {
-        let further = link
-            .page
-            .filter(|page| (self.page + 1..=MOST_PAGES).contains(page));
-        let page = further.ok_or_else(|| Error::Unexpected {
-            request: format!("GET conversations/{id}/messages"),
-            problem: match link.page {
-                Some(page) => format!("page {} links to page {page} as the next", self.page),
-                None => format!("the link of page {} names no page", self.page),
-            },
-        })?;
-        Ok(Self {
-            page,
-            items: link.items_per_page.unwrap_or(self.items),
-            from_time: link.from_time.unwrap_or_else(|| self.from_time.clone()),
-        })
+    let page = Page::parse(body, Shape::Single(""))?;
+    for record in page.records() {
+        let Known {
+            conversation_id,
+            id,
+            channel_id,
+        } = serde_json::from_str(record)?;
+        if conversation_id.or(id).or(channel_id).is_none() {
+            return Err(serde::de::Error::custom(
+                "the answer is not a conversation: it has no `conversation_id`",
+            ));
+        }
     }
+    Ok(page)
 }

@@ -1,22 +1,23 @@
-//! One stream of a walk: writes its records, and counts what can't be read.
+//! One stream of a walk: writes its records, and keeps account of what can't
+//! be read.
 
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::ROOM_FOR_MISSED;
+use super::children::{Child, Kind, Ledger};
+use super::known::{Known, is_lacking};
 use super::plan::{self, Discovery, Plan};
 use super::progress::Progress;
+use super::tally::{GivenUp, Tally};
 use crate::error::{Error, Result};
 use crate::extract::Sink;
-use crate::extract::seen::Seen;
 use crate::extract::window::Window;
-use crate::freshchat::Page;
+use crate::freshchat::{Page, clock};
 use crate::singer::Bookmark;
 use crate::streams::WalkStream;
 use crate::timestamp;
-
-/// After so many refusals and nothing else, the endpoint itself is refused.
-const REFUSALS: u64 = 10;
 
 /// A stream of the walk.
 pub struct Lane<'a> {
@@ -24,99 +25,74 @@ pub struct Lane<'a> {
     sink: Sink<'a>,
     /// The time of the records to write, as far as it is known.
     window: Window,
+    /// From when on what is read now is read: earlier than the window, where
+    /// an earlier run missed it.
+    from: DateTime<Utc>,
     by: Discovery,
     /// Whether the window ends before the walk, so that later records stay out.
     bounded: bool,
+    pub ledger: Ledger,
+    /// How the walk's conversations answered.
     pub tally: Tally,
     /// What ended the stream.
     pub error: Option<Error>,
+    /// The bookmark as the run found it, where it is to stay so.
+    found: Bookmark,
+    stays: bool,
+    /// More is missed than the state has room for: the bookmark stays where it
+    /// is.
+    pub is_full: bool,
+    /// The last answer that was no answer, or none to be had.
+    last_miss: Option<Error>,
+    /// Conversations that are gone.
+    gone: u64,
+    /// Conversations that answer, and whose messages are not there.
+    silent: u64,
     /// Conversations that name no user, where a user is what is read of them.
     userless: u64,
     /// The last such one.
     nameless: Option<String>,
-    /// The conversation whose messages come, and which have come.
-    conversation: String,
-    messages: Seen,
 }
 
-/// How an endpoint answered for single objects.
-#[derive(Default)]
-pub struct Tally {
-    pub answered: u64,
-    gone: u64,
-    refused: u64,
-    refusal: Option<Error>,
-}
-
-/// The properties that the walk itself looks at.
-#[derive(Default, Deserialize)]
-struct Known<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    conversation_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    user_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    users: Option<&'a RawValue>,
-    #[serde(borrow)]
-    messages: Option<&'a RawValue>,
-    #[serde(borrow)]
-    created_time: Option<&'a RawValue>,
-    #[serde(borrow)]
-    updated_time: Option<&'a RawValue>,
-}
-
-impl<'a> Known<'a> {
-    /// A record that can't be read so has no known property.
-    fn of(record: &'a str) -> Self {
-        serde_json::from_str(record).unwrap_or_default()
-    }
-
-    /// The ids of the users that it names, as JSON, each once.
-    fn users(&self) -> Vec<String> {
-        #[derive(Deserialize)]
-        struct Within<'a> {
-            #[serde(borrow)]
-            id: Option<&'a RawValue>,
-            #[serde(borrow)]
-            user_id: Option<&'a RawValue>,
-        }
-        let list = |list: Option<&'a RawValue>| -> Vec<Option<Within>> {
-            let list = list.map_or("[]", RawValue::get);
-            serde_json::from_str(list).unwrap_or_default()
-        };
-        let users = list(self.users).into_iter().filter_map(|user| user?.id);
-        let of_messages = list(self.messages).into_iter();
-        let of_messages = of_messages.filter_map(|message| message?.user_id);
-        let mut ids: Vec<String> = Vec::new();
-        for id in self.user_id.into_iter().chain(users).chain(of_messages) {
-            let id = id.get();
-            if !matches!(id, "null" | "\"\"") && !ids.iter().any(|own| own == id) {
-                ids.push(id.to_owned());
-            }
-        }
-        ids
-    }
+/// How a child is asked for.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Look {
+    First,
+    /// The child was gone for a day.
+    DayLater,
+    /// The child answered 404 or 410 in this run.
+    Second,
 }
 
 impl<'a> Lane<'a> {
     /// A stream whose records from `window` are wanted.
-    pub fn new(part: WalkStream, sink: Sink<'a>, window: Window, plan: &Plan) -> Self {
+    ///
+    /// # Errors
+    /// Its bookmark has missed children that can't be read.
+    pub fn new(part: WalkStream, sink: Sink<'a>, window: Window, plan: &Plan) -> Result<Self> {
         let Progress { started_at, to, .. } = plan.progress;
-        Self {
+        let stream = sink.stream.name;
+        let found = sink.run.output.bookmark(stream);
+        let ledger = Ledger::read(&found);
+        Ok(Self {
             part,
             sink,
             window: Window { to, ..window },
+            from: window.from,
             by: plan.by,
             bounded: to < started_at,
+            ledger: ledger.map_err(|problem| Error::BadBookmark { stream, problem })?,
             tally: Tally::default(),
             error: None,
+            found,
+            stays: false,
+            is_full: false,
+            last_miss: None,
+            gone: 0,
+            silent: 0,
             userless: 0,
             nameless: None,
-            conversation: String::new(),
-            messages: Seen::default(),
-        }
+        })
     }
 
     pub fn name(&self) -> &'static str {
@@ -130,9 +106,34 @@ impl<'a> Lane<'a> {
         part == self.part || names_users && self.part == WalkStream::Lists
     }
 
+    /// Whether anything of a child of this kind is wanted.
+    pub fn wants(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::User => true,
+            Kind::Conversation => {
+                self.reads(WalkStream::Conversations) || self.reads(WalkStream::Messages)
+            }
+        }
+    }
+
+    /// Reads from the start of its window on, or from when these users were
+    /// missed, whichever is earlier.
+    pub fn begin(&mut self, users: &[String]) {
+        let missed = users.iter();
+        let missed = missed.filter_map(|id| self.ledger.from(&Child::user(id)));
+        self.from = missed.fold(self.window.from, DateTime::min);
+    }
+
     /// From where on records are wanted, as a request carries it.
     pub fn asked_from(&self) -> String {
-        timestamp::format(self.window.from)
+        timestamp::format(self.from)
+    }
+
+    /// The conversations of which records are wanted from an earlier time on.
+    pub fn asked_earlier(&self) -> impl Iterator<Item = (String, String)> {
+        let earlier = self.ledger.conversations();
+        let earlier = earlier.filter(|(_, from)| *from < self.from);
+        earlier.map(|(id, from)| (id.clone(), timestamp::format(from)))
     }
 
     /// Writes the list of a user's conversations.
@@ -147,10 +148,12 @@ impl<'a> Lane<'a> {
         self.sink.end()
     }
 
-    /// Writes what the stream has of a conversation.
-    pub fn conversation(&mut self, id: &str, page: &Page) -> Result<()> {
-        self.tally.answered += 1;
+    /// Writes what the stream has of a conversation, which was found in the
+    /// list of `user`, if it was found in one. It is written whatever its
+    /// `updated_time` says: it is not known which changes move that.
+    pub fn conversation(&mut self, id: &str, user: Option<&str>, page: &Page) -> Result<()> {
         let id = Value::from(id).to_string();
+        let user = user.map(|user| Value::from(user).to_string());
         self.sink.begin(page.read_at);
         for record in page.records() {
             let known = Known::of(record);
@@ -161,15 +164,11 @@ impl<'a> Lane<'a> {
                 self.nameless = users.is_empty().then(|| id.clone());
                 continue;
             }
-            // What the reports name has changed, whatever its time says, and no
-            // later run may hear of it again.
-            let by_time = self.by == Discovery::Users;
-            if !by_time || self.takes(known.updated_time, true) {
-                self.sink.record(
-                    record,
-                    with_conversation(&known, &[("conversation_id", &id)]),
-                )?;
+            let mut added = known.lacks_conversation(&id);
+            if let Some(user) = user.as_deref().filter(|_| is_lacking(known.user_id)) {
+                added.push(("user_id", user));
             }
+            self.sink.record(record, &added)?;
         }
         self.sink.end()
     }
@@ -203,116 +202,213 @@ impl<'a> Lane<'a> {
         })
     }
 
-    /// Writes messages of a conversation, each once.
+    /// Writes messages of a conversation.
     pub fn messages(&mut self, conversation: &str, page: &Page) -> Result<()> {
-        self.tally.answered += 1;
-        if self.conversation != conversation {
-            conversation.clone_into(&mut self.conversation);
-            self.messages.clear();
-        }
         let id = Value::from(conversation).to_string();
         self.sink.begin(page.read_at);
         for record in page.records() {
             let known = Known::of(record);
-            let repeated = known
-                .id
-                .is_some_and(|message| !self.messages.insert(message.get()));
-            if !repeated && self.takes(known.created_time, false) {
-                self.sink.record(
-                    record,
-                    with_conversation(&known, &[("conversation_id", &id)]),
-                )?;
+            if self.takes(known.created_time) {
+                self.sink.record(record, &known.lacks_conversation(&id))?;
             }
         }
         self.sink.end()
     }
 
-    /// Whether a record of this time belongs into the stream; one without a
-    /// time does. Messages were asked for from a time on, which needs no look.
-    fn takes(&self, time: Option<&RawValue>, from: bool) -> bool {
-        if !from && !self.bounded {
+    /// Whether a message of this time belongs into the stream; one without a
+    /// time does. It was asked for from a time on, which needs no look.
+    fn takes(&self, time: Option<&RawValue>) -> bool {
+        if !self.bounded {
             return true;
         }
         let time = time.and_then(|time| timestamp::from_json(time.get()));
-        time.is_none_or(|time| {
-            (!from || self.window.from <= time) && (!self.bounded || time < self.window.to)
-        })
+        time.is_none_or(|time| time < self.window.to)
     }
 
-    /// Whether everything that the walk found so far is written. As long as
-    /// nothing but refusals came, the stream may yet turn out as unreadable.
-    fn is_sound(&self) -> bool {
-        self.error.is_none() && (self.tally.answered > 0 || self.tally.refused == 0)
-    }
-
-    /// The stream's bookmark, if it can be moved: on to the walk's place, or
-    /// to its end when the walk is complete.
-    pub fn bookmark(&self, walk: &Progress, complete: bool) -> Option<Bookmark> {
-        if !self.is_sound() {
-            return None;
+    /// Takes account of a child that was read whole.
+    pub fn answered(&mut self, child: &Child, is_walking: bool) {
+        self.ledger.settle(child);
+        if is_walking {
+            self.tally.answer();
         }
-        let mut bookmark = self.sink.run.output.bookmark(self.name());
-        if !complete {
-            walk.write(&mut bookmark, self.window.from);
-            return Some(bookmark);
+    }
+
+    /// Takes account of a child that can't be read, or only `partly`. True: it
+    /// answered 404 or 410 for the first time, and is to be asked for once
+    /// more.
+    pub fn miss(
+        &mut self,
+        child: &Child,
+        part: WalkStream,
+        error: &Error,
+        partly: bool,
+        look: Look,
+    ) -> bool {
+        let is_first = look == Look::First && !self.ledger.is_gone(child);
+        if !error.is_absent() || partly && !is_first {
+            self.ledger.miss(child, self.from);
+            self.last_miss = Some(error.clone());
+            return false;
         }
-        plan::complete(&mut bookmark, self.sink.stream, walk.to);
-        Some(bookmark)
-    }
-
-    /// What ended the stream, if it isn't complete; says what was skipped.
-    pub fn close(self) -> Option<Error> {
-        let of = format!("stream `{}`: of the conversations", self.name());
-        if self.userless > 0 {
-            log::warn!("{of}, {} name no user", self.userless);
+        match (look, self.ledger.is_gone(child)) {
+            (Look::First, true) => false,
+            (Look::DayLater, true) => {
+                self.ledger.settle(child);
+                false
+            }
+            (Look::Second, _) => {
+                self.ledger.lose(child, clock::now());
+                match (child.kind, part) {
+                    (Kind::User, _) => {}
+                    (_, WalkStream::Messages) => self.silent += 1,
+                    _ => self.gone += 1,
+                }
+                false
+            }
+            (Look::First | Look::DayLater, false) => {
+                self.ledger.miss(child, self.from);
+                self.last_miss = Some(error.clone());
+                true
+            }
         }
-        self.error.or(self.tally.close(&of).err())
     }
-}
 
-/// The property to add to a record: only what it lacks.
-fn with_conversation<'a, T>(known: &Known, added: &'a [T]) -> &'a [T] {
-    match known.conversation_id {
-        Some(_) => &[],
-        None => added,
-    }
-}
-
-impl Tally {
-    /// Counts an object that is gone or refused.
+    /// Ends the stream before its walk.
     ///
     /// # Errors
-    /// Any other error, and the first refusal when nothing else comes.
-    pub fn miss(&mut self, error: Error) -> Result<()> {
-        match error.status() {
-            Some(404) => self.gone += 1,
-            Some(403) => {
-                self.refused += 1;
-                if self.answered == 0 && self.refused >= REFUSALS {
-                    return Err(error);
-                }
-                self.refusal.get_or_insert(error);
+    /// Stdout can't be written to.
+    pub fn give_up(&mut self, given_up: GivenUp) -> Result<()> {
+        match given_up {
+            GivenUp::Broken(error) => {
+                self.error = Some(error);
+                self.stays = true;
             }
-            _ => return Err(error),
+            GivenUp::Outage(error) => {
+                self.error = Some(error);
+                self.keep_missed()?;
+            }
         }
         Ok(())
     }
 
-    /// Says what was skipped.
+    /// Adds what is missed to the bookmark as it stands: the next run asks for
+    /// it first, and not again where it goes on. Where there is no room, the
+    /// next run comes upon it again.
     ///
     /// # Errors
-    /// The refusal, where nothing else came.
-    pub fn close(self, of: &str) -> Result<()> {
-        if self.gone > 0 {
-            log::warn!("{of}, {} are gone (404)", self.gone);
+    /// Stdout can't be written to.
+    pub fn keep_missed(&self) -> Result<()> {
+        let (output, stream) = (self.sink.run.output, self.name());
+        let mut bookmark = output.bookmark(stream);
+        if self.is_full || self.ledger.size() > ROOM_FOR_MISSED {
+            return Ok(());
         }
-        match self.refusal {
-            Some(error) if self.answered == 0 => Err(error),
-            Some(error) => {
-                log::warn!("{of}, {} are refused to this token: {error}", self.refused);
-                Ok(())
-            }
-            None => Ok(()),
+        let added = self.ledger.add_missed(&mut bookmark);
+        added.map_err(|problem| Error::BadBookmark { stream, problem })?;
+        Ok(output.checkpoint(stream, bookmark)?)
+    }
+
+    /// Judges the endpoint at the end of a walk: a broken one ends the stream.
+    pub fn judge(&mut self) {
+        if self.error.is_none()
+            && let Err(error) = self.tally.judge(plan::was_complete(&self.found))
+        {
+            self.error = Some(error);
+            self.stays = true;
         }
     }
+
+    /// Leaves the bookmark as the run found it.
+    pub fn stay(&mut self) {
+        self.stays = true;
+    }
+
+    /// Whether an earlier walk of the stream was complete.
+    pub fn was_complete(&self) -> bool {
+        plan::was_complete(&self.found)
+    }
+
+    /// The bookmark to go back to, where what the run found means nothing.
+    pub fn found(&self) -> Option<&Bookmark> {
+        self.stays.then_some(&self.found)
+    }
+
+    /// Whether the bookmark moves on with the walk.
+    pub fn moves(&self) -> bool {
+        self.error.is_none() && !self.is_full && !self.stays
+    }
+
+    /// The stream's bookmark as it stands in the state, with what is missed.
+    pub fn noted(&self) -> Bookmark {
+        let mut bookmark = self.sink.run.output.bookmark(self.name());
+        self.ledger.write(&mut bookmark);
+        bookmark
+    }
+
+    /// The stream's bookmark, moved on to the walk's place, or to its end when
+    /// the walk is complete.
+    pub fn bookmark(&mut self, walk: &Progress, complete: bool) -> Bookmark {
+        let lists_come_with_users = self.part == WalkStream::Lists && self.by == Discovery::Users;
+        if complete && lists_come_with_users {
+            self.ledger.forget_conversations();
+        }
+        let mut bookmark = self.noted();
+        match complete {
+            true => plan::complete(&mut bookmark, self.sink.stream, walk.to),
+            false => walk.write(&mut bookmark, self.window.from),
+        }
+        bookmark
+    }
+
+    /// Whether some of it is missed.
+    pub fn is_partial(&self) -> bool {
+        self.ledger.size() > 0
+    }
+
+    /// What ended the stream alone, if it isn't complete; says what was
+    /// skipped. `is_cut_short`: something ended all streams.
+    pub fn close(self, is_cut_short: bool) -> Option<Error> {
+        let stream = format!("stream `{}`", self.name());
+        if self.userless > 0 {
+            let userless = self.userless;
+            log::warn!("{stream}: of the conversations, {userless} name no user");
+        }
+        if self.gone > 0 {
+            let gone = self.gone;
+            log::warn!("{stream}: of the conversations, {gone} are gone (404 or 410)");
+        }
+        if self.silent > 0 {
+            log::warn!(
+                "{stream}: {} conversations answer, and their messages don't (404 or 410); a run a \
+                 day later asks for them again",
+                self.silent
+            );
+        }
+        if self.error.is_some() || is_cut_short {
+            return self.error;
+        }
+        let counts = [Kind::User, Kind::Conversation].map(|kind| (kind, self.ledger.count(kind)));
+        let new = describe(counts.map(|(kind, (new, _))| (kind, new)));
+        let known = describe(counts.map(|(kind, (_, known))| (kind, known)));
+        let last = Box::new(self.last_miss.unwrap_or(Error::Stopped));
+        if let Some(children) = known {
+            log::warn!(
+                "{stream}: {children} still can't be read, as in an earlier run; each run tries \
+                 them again; the last answer: {last}"
+            );
+        }
+        new.map(|children| match self.is_full {
+            true => Error::TooManyMissed { children, last },
+            false => Error::ChildrenMissed { children, last },
+        })
+    }
+}
+
+/// So many users and conversations, in words; none where there are none.
+fn describe(counts: [(Kind, usize); 2]) -> Option<String> {
+    let counts = counts.into_iter().filter(|(_, count)| *count > 0);
+    let words: Vec<_> = counts
+        .map(|(kind, count)| format!("{count} {}", kind.entity()))
+        .collect();
+    (!words.is_empty()).then(|| words.join(" and "))
 }

@@ -3,29 +3,45 @@
 //! The API has no list of conversations. [`walk`] finds them through the
 //! users, [`changed`] through the raw reports, as the [`plan`] has it; [`fetch`]
 //! reads each once, whoever found it; [`lane`] writes one stream's records, and
-//! [`progress`] keeps the walk's place in the bookmarks.
+//! [`progress`] keeps the walk's place in the bookmarks, and [`children`] the
+//! users and conversations that can't be read, which [`missing`] deals with.
 
 mod changed;
+mod children;
 mod fetch;
+mod known;
 mod lane;
+mod missing;
 mod plan;
 mod progress;
+mod rounds;
+mod tally;
+mod user_lists;
 mod walk;
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::mem;
+use std::sync::atomic::AtomicBool;
 
 use super::reports::Engine;
+use super::seen::Seen;
 use super::users::{UserTime, Users};
 use super::{Run, StreamRun};
 use crate::error::{Error, Result};
 use crate::freshchat::Api;
-use crate::streams::{Source, WalkStream};
+use crate::streams::{STREAMS, Source, WalkStream};
 use changed::Changed;
-use fetch::{Endpoint, Fetch, Part};
-use lane::{Lane, Tally};
+use children::{Child, size_in};
+use fetch::{Endpoint, Endpoints, Fetch, Missed, Part, Wanted};
+use lane::Lane;
 pub use plan::{Discovery, Plan};
 use progress::{Position, Progress};
+use tally::Tally;
+use user_lists::UserLists;
 use walk::{Found, Walk};
+
+/// Bytes of JSON that the missed children of all streams may take in the state.
+const ROOM_FOR_MISSED: usize = 32 * 1024;
 
 /// Reads the streams of a group, all of which are streams of the walk, as
 /// planned. The engine extracts the reports that the plan wants.
@@ -36,15 +52,8 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
     let Some(run) = group.first().map(|stream_run| stream_run.run) else {
         return Ok(());
     };
-    let mut streams = Streams {
-        run,
-        engine,
-        progress: plan.progress.clone(),
-        users: Tally::default(),
-        doubtful: false,
-        lanes: Vec::new(),
-    };
     let mut apis = Vec::new();
+    let mut lanes = Vec::new();
     for stream_run in group.iter_mut() {
         let (Source::Walk(part), Some(window)) =
             (&stream_run.stream.source, plan.window(stream_run.stream))
@@ -58,16 +67,42 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
         stream_run.writer.set_version(version);
         let (api, sink) = stream_run.split();
         apis.push(api);
-        streams.lanes.push(Lane::new(*part, sink, window, plan));
+        lanes.push(Lane::new(*part, sink, window, plan)?);
     }
-    let walked = streams.walk(&apis);
-    let doubtful = streams.doubtful;
-    let (ended, errors) = streams.close(walked);
-    for (stream_run, error) in group.iter_mut().zip(errors) {
-        stream_run.partial |= doubtful;
+    let reading = Reading::new(run, &apis, &lanes);
+    let mut streams = Streams {
+        run,
+        engine,
+        progress: plan.progress.clone(),
+        reading: &reading,
+        users: Tally::default(),
+        is_walking: false,
+        seen: Seen::default(),
+        asked_users: HashSet::new(),
+        due: BTreeSet::new(),
+        waiting: BTreeMap::new(),
+        second: BTreeSet::new(),
+        users_gone: 0,
+        is_doubtful: false,
+        lanes,
+    };
+    let walked = streams.read();
+    let is_doubtful = streams.is_doubtful;
+    let (ended, closed) = streams.close(walked);
+    for (stream_run, (partial, error)) in group.iter_mut().zip(closed) {
+        stream_run.partial |= partial || is_doubtful;
         stream_run.error = error;
     }
     ended
+}
+
+/// Where the walk reads from.
+struct Reading<'a> {
+    workers: usize,
+    page_size: u32,
+    users: &'a Api<'a>,
+    lists: UserLists<'a>,
+    endpoints: Endpoints<'a>,
 }
 
 /// The streams of a walk, and how far they are.
@@ -75,80 +110,156 @@ struct Streams<'a> {
     run: &'a Run<'a>,
     engine: &'a Engine<'a>,
     progress: Progress,
-    /// How the users' lists were answered.
+    reading: &'a Reading<'a>,
+    /// How the users' lists were answered in the walk.
     users: Tally,
+    /// Whether answers tell of an endpoint: children that are asked for again
+    /// are bad ones more often than not.
+    is_walking: bool,
+    /// Conversations that were asked for.
+    seen: Seen,
+    /// Users whose lists were asked for before the walk.
+    asked_users: HashSet<String>,
+    /// Children that were found gone a day ago or earlier.
+    due: BTreeSet<Child>,
+    /// Children that answered 404 or 410 once, and what to ask for again.
+    waiting: BTreeMap<Child, Wanted>,
+    /// Those of them that are asked for the second time now.
+    second: BTreeSet<Child>,
+    users_gone: u64,
     /// Whether the lists of users contradict themselves.
-    doubtful: bool,
+    is_doubtful: bool,
     lanes: Vec<Lane<'a>>,
 }
 
-impl Streams<'_> {
-    /// Walks to the end; `apis` are those of the lanes.
-    fn walk(&mut self, apis: &[&Api]) -> Result<()> {
-        let settings = self.run.settings;
+impl<'a> Reading<'a> {
+    /// Reads for these lanes, with their APIs.
+    fn new(run: &Run, apis: &[&'a Api<'a>], lanes: &[Lane]) -> Self {
         // Where two streams are made of the same answers, the later one's
         // table row has the requests.
-        let of = |part| self.lanes.iter().rposition(|lane| lane.reads(part));
+        let of = |part| lanes.iter().rposition(|lane| lane.reads(part));
         let endpoint = |part| of(part).map(|at| Endpoint::new(apis[at]));
-        let messages = of(WalkStream::Messages).map(|at| &self.lanes[at]);
-        let fetch = Fetch {
-            workers: settings.concurrency,
-            conversations: endpoint(WalkStream::Conversations),
-            messages: endpoint(WalkStream::Messages),
-            from_time: messages.map(Lane::asked_from).unwrap_or_default(),
-            page_size: settings.page_size,
-        };
-        match self.progress.position.clone() {
-            Position::Users(place) => {
-                let walk = Walk {
-                    users: Users::new(apis[0], UserTime::Created, settings.page_size),
-                    workers: settings.concurrency,
-                    place,
-                    to: self.progress.to,
-                    calls_each: fetch.calls_each(),
-                };
-                let walked = fetch.run(
-                    |hand_over| walk.run(hand_over),
-                    |part| self.take(part, &fetch),
-                );
-                self.doubtful = walk.users.is_doubtful();
-                walked
-            }
-            Position::Conversations(place) => {
-                let changed = Changed::behind(self.engine.conversations()?, place.as_deref());
-                changed.announce(fetch.calls_each(), apis[0]);
-                fetch.run(
-                    |hand_over| changed.run(hand_over),
-                    |part| self.take(part, &fetch),
-                )
-            }
+        Self {
+            workers: run.settings.concurrency,
+            page_size: run.settings.page_size,
+            users: apis[0],
+            lists: UserLists::new(apis[0]),
+            endpoints: Endpoints {
+                conversations: endpoint(WalkStream::Conversations),
+                messages: endpoint(WalkStream::Messages),
+                links_tell: AtomicBool::new(false),
+            },
         }
     }
 
+    fn fetch(&self, lanes: &[Lane], always_itself: bool) -> Fetch<'_> {
+        let messages = lanes.iter().find(|lane| lane.reads(WalkStream::Messages));
+        Fetch {
+            workers: self.workers,
+            endpoints: &self.endpoints,
+            from_time: messages.map(Lane::asked_from).unwrap_or_default(),
+            from_times: messages.into_iter().flat_map(Lane::asked_earlier).collect(),
+            always_itself,
+            page_size: self.page_size,
+        }
+    }
+}
+
+impl Streams<'_> {
+    /// Reads what was missed, then walks to the end, then asks once more for
+    /// what was not there.
+    fn read(&mut self) -> Result<()> {
+        self.read_missed()?;
+        self.is_walking = true;
+        self.walk()?;
+        self.is_walking = false;
+        self.judge()?;
+        self.look_again()
+    }
+
+    /// Walks to the end.
+    fn walk(&mut self) -> Result<()> {
+        let reading = self.reading;
+        self.lanes.iter_mut().for_each(|lane| lane.begin(&[]));
+        let fetch = reading.fetch(&self.lanes, false);
+        let mut seen = mem::take(&mut self.seen);
+        let asked = self.asked_users.clone();
+        let calls_each = reading.endpoints.calls_each();
+        match self.progress.position.clone() {
+            Position::Users(place) => {
+                let walk = Walk {
+                    users: Users::new(reading.users, UserTime::Created, reading.page_size),
+                    lists: &reading.lists,
+                    workers: reading.workers,
+                    asked: &asked,
+                    place,
+                    to: self.progress.to,
+                    calls_each,
+                };
+                let walked = fetch.run(
+                    |hand_over| walk.run(&mut seen, hand_over),
+                    |part| self.take(part),
+                );
+                self.is_doubtful = walk.users.is_doubtful();
+                walked?;
+            }
+            Position::Conversations(place) => {
+                let changed = Changed::behind(self.engine.conversations()?, place.as_deref());
+                changed.announce(calls_each, reading.users);
+                fetch.run(
+                    |hand_over| changed.run(&mut seen, hand_over),
+                    |part| self.take(part),
+                )?;
+            }
+        }
+        self.seen = seen;
+        Ok(())
+    }
+
     /// Writes what was read, and moves the bookmarks.
-    fn take(&mut self, part: Part<Found>, fetch: &Fetch) -> Result<()> {
+    fn take(&mut self, part: Part<Found>) -> Result<()> {
+        let is_walking = self.is_walking;
         match part {
-            Part::Conversation { id, page } => {
-                self.each(WalkStream::Conversations, fetch, |lane| {
-                    lane.conversation(&id, &page)
+            Part::Conversation { id, user, page } => {
+                let child = Child::conversation(&id);
+                self.each(WalkStream::Conversations, |lane| {
+                    lane.answered(&child, is_walking);
+                    lane.conversation(&id, user.as_deref(), &page)
                 })
             }
             Part::Messages { conversation, page } => {
-                self.each(WalkStream::Messages, fetch, |lane| {
+                self.each(WalkStream::Messages, |lane| {
                     lane.messages(&conversation, &page)
                 })?;
-                self.each(WalkStream::Lists, fetch, |lane| {
-                    lane.user_of(&conversation, &page)
+                self.each(WalkStream::Lists, |lane| lane.user_of(&conversation, &page))
+            }
+            Part::MessagesRead(id) => {
+                let child = Child::conversation(&id);
+                self.each(WalkStream::Messages, |lane| {
+                    lane.answered(&child, is_walking);
+                    Ok(())
                 })
             }
-            Part::Missed(part, error) => {
-                self.each(part, fetch, |lane| lane.tally.miss(error.clone()))
-            }
+            Part::Missed(missed) => self.miss(missed),
             Part::Other(Found::List { user, page }) => {
-                self.users.answered += 1;
-                self.each(WalkStream::Lists, fetch, |lane| lane.list(&user, &page))
+                self.each(WalkStream::Lists, |lane| lane.list(&user, &page))
             }
-            Part::Other(Found::Missed(error)) => self.users.miss(error),
+            Part::Other(Found::Listed { user }) => {
+                self.listed(user);
+                Ok(())
+            }
+            Part::Other(Found::Missed {
+                user,
+                partly,
+                error,
+            }) => self.miss(Missed {
+                part: WalkStream::Lists,
+                id: user,
+                user: None,
+                answered: false,
+                partly,
+                error,
+            }),
             Part::Other(Found::Checkpoint(position)) => self.checkpoint(position),
         }
     }
@@ -158,12 +269,11 @@ impl Streams<'_> {
     fn each(
         &mut self,
         part: WalkStream,
-        fetch: &Fetch,
         mut act: impl FnMut(&mut Lane) -> Result<()>,
     ) -> Result<()> {
-        let goes_on = |lane: &Lane| lane.reads(part) && lane.error.is_none();
         let mut failed = false;
-        for lane in self.lanes.iter_mut().filter(|lane| goes_on(lane)) {
+        let lanes = self.lanes.iter_mut();
+        for lane in lanes.filter(|lane| lane.reads(part) && lane.error.is_none()) {
             match act(lane) {
                 Ok(()) => {}
                 Err(error) if error.ends_run() => return Err(error),
@@ -173,8 +283,18 @@ impl Streams<'_> {
                 }
             }
         }
+        self.stop_endpoint(part, failed)
+    }
+
+    /// Gives up the endpoint of a part, where a stream failed by it and no
+    /// other is left.
+    ///
+    /// # Errors
+    /// No stream is left at all.
+    fn stop_endpoint(&self, part: WalkStream, failed: bool) -> Result<()> {
+        let goes_on = |lane: &Lane| lane.reads(part) && lane.error.is_none();
         if failed && !self.lanes.iter().any(goes_on) {
-            fetch.stop(part);
+            self.reading.endpoints.stop(part);
         }
         match failed && self.lanes.iter().all(|lane| lane.error.is_some()) {
             true => Err(Error::Stopped),
@@ -187,21 +307,60 @@ impl Streams<'_> {
         self.write_bookmarks(false)
     }
 
-    fn write_bookmarks(&self, complete: bool) -> Result<()> {
-        let bookmark = |lane: &Lane| Some((lane.name(), lane.bookmark(&self.progress, complete)?));
-        let bookmarks = self.lanes.iter().filter_map(bookmark);
-        let bookmarks: Vec<_> = bookmarks.collect();
+    /// Moves the bookmarks, as far as there is room for what is missed.
+    fn write_bookmarks(&mut self, complete: bool) -> Result<()> {
+        let output = self.run.output;
+        let stands = |name: &str| {
+            let mut lanes = self.lanes.iter();
+            !lanes.any(|lane| lane.name() == name && lane.moves())
+        };
+        let walked = STREAMS
+            .iter()
+            .filter(|it| matches!(it.source, Source::Walk(_)));
+        let others = walked.filter(|stream| stands(stream.name));
+        let mut size: usize = others
+            .map(|stream| size_in(&output.bookmark(stream.name)))
+            .sum();
+        let mut bookmarks = Vec::new();
+        for lane in self.lanes.iter_mut().filter(|lane| lane.moves()) {
+            let own = lane.ledger.size();
+            lane.is_full = own > 0 && size + own > ROOM_FOR_MISSED;
+            if !lane.is_full {
+                size += own;
+                bookmarks.push((lane.name(), lane.bookmark(&self.progress, complete)));
+            }
+        }
         match complete && bookmarks.len() == self.lanes.len() {
             true => Ok(self.engine.conversations_read(bookmarks)?),
-            false => Ok(self.run.output.checkpoint_all(bookmarks)?),
+            false => Ok(output.checkpoint_all(bookmarks)?),
         }
     }
 
-    /// Ends the walk: what ended all streams, and what ended each alone.
-    fn close(mut self, walked: Result<()>) -> (Result<()>, Vec<Option<Error>>) {
-        let users = mem::take(&mut self.users).close("walk: of the users");
-        let ended = walked.and(users);
-        let ended = ended.and_then(|()| self.write_bookmarks(true));
-        (ended, self.lanes.into_iter().map(Lane::close).collect())
+    /// Ends the walk: what ended all streams, and what became of each.
+    fn close(mut self, walked: Result<()>) -> (Result<()>, Vec<(bool, Option<Error>)>) {
+        if self.users_gone > 0 {
+            log::warn!(
+                "walk: of the users, {} are gone (404 or 410)",
+                self.users_gone
+            );
+        }
+        let stay = self
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((lane.name(), lane.found()?.clone())));
+        let stay: Vec<_> = stay.collect();
+        let walked = match walked {
+            // Each has an error of its own, and the run goes on without them.
+            Err(Error::Stopped) if self.lanes.iter().all(|lane| lane.error.is_some()) => Ok(()),
+            walked => walked,
+        };
+        let ended = walked.and_then(|()| self.write_bookmarks(true));
+        let ended = match stay.is_empty() || ended.as_ref().is_err_and(Error::ends_run) {
+            true => ended,
+            false => ended.and(self.run.output.checkpoint_all(stay).map_err(Error::from)),
+        };
+        let is_cut_short = ended.is_err();
+        let closed = |lane: Lane| (lane.is_partial(), lane.close(is_cut_short));
+        (ended, self.lanes.into_iter().map(closed).collect())
     }
 }

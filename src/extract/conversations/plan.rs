@@ -122,6 +122,11 @@ pub fn complete(bookmark: &mut Bookmark, stream: &Stream, to: DateTime<Utc>) {
     }
 }
 
+/// Whether a walk of the stream was complete before.
+pub fn was_complete(bookmark: &Bookmark) -> bool {
+    bookmark.value().is_some() || complete_to(bookmark).is_some()
+}
+
 fn complete_to(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
     timestamp::parse(bookmark.get(COMPLETE_TO)?.as_str()?)
 }

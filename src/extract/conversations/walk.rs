@@ -1,29 +1,38 @@
 //! The way to conversations by walking all users: the API has no list of
 //! conversations, but one for each user.
 
+use std::collections::HashSet;
 use std::mem;
 
 use chrono::{DateTime, Utc};
 
-use super::fetch::Item;
+use super::fetch::{Item, Wanted};
 use super::progress::{Place, Position, Within};
+use super::user_lists::UserLists;
 use crate::error::{Error, Result};
 use crate::extract::ids::Ids;
 use crate::extract::pool::{HandOver, pipe};
 use crate::extract::seen::Seen;
 use crate::extract::users::{UserStep, Users};
 use crate::extract::window::Window;
-use crate::freshchat::{Get, Page, Shape};
+use crate::freshchat::Page;
 
 /// Users of one window between two checkpoints.
 const STRETCH: usize = 50;
 
 /// What a walk finds beside the ids of conversations.
 pub enum Found {
-    /// The list of a user's conversations.
+    /// A page of the list of a user's conversations, each once.
     List { user: String, page: Page },
-    /// A user whose list can't be read.
-    Missed(Error),
+    /// The whole list of this user came.
+    Listed { user: String },
+    /// A user whose list can't be read, or not to its end.
+    Missed {
+        user: String,
+        /// Whether the first page answered.
+        partly: bool,
+        error: Error,
+    },
     /// Everything up to here was found.
     Checkpoint(Position),
 }
@@ -31,7 +40,10 @@ pub enum Found {
 /// A walk over all users.
 pub struct Walk<'a> {
     pub users: Users<'a>,
+    pub lists: &'a UserLists<'a>,
     pub workers: usize,
+    /// Users whose lists were asked for before the walk.
+    pub asked: &'a HashSet<String>,
     /// From where on users are walked, ...
     pub place: Place,
     /// ... and up to which time of their creation.
@@ -47,27 +59,18 @@ enum Task {
 }
 
 impl Walk<'_> {
-    /// Hands over what the walk finds, in the order of the users' windows.
-    pub fn run(&self, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
-        // A conversation that several users have is read once.
-        let mut conversations = Seen::default();
+    /// Hands over what the walk finds, in the order of the users' windows, and
+    /// each conversation that is not in `seen` once.
+    pub fn run(&self, seen: &mut Seen, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
         pipe(
             self.workers,
             |tasks| self.find_users(tasks),
             |task, found| match task {
-                Task::User(user) => found(self.list(user)),
+                Task::User(user) if self.asked.contains(&user) => Ok(()),
+                Task::User(user) => self.lists.read(&user, found),
                 Task::Checkpoint(position) => found(Found::Checkpoint(position)),
             },
-            |found| {
-                let ids = match &found {
-                    Found::List { page, .. } => page.texts_of("id"),
-                    Found::Missed(_) | Found::Checkpoint(_) => Vec::new(),
-                };
-                hand_over(Item::Other(found))?;
-                let ids = ids.into_iter();
-                let mut ids = ids.filter(|id| !id.is_empty() && conversations.insert(id));
-                ids.try_for_each(|id| hand_over(Item::Conversation(id)))
-            },
+            |found| hand_on(found, seen, hand_over),
         )
     }
 
@@ -174,15 +177,23 @@ impl Walk<'_> {
             );
         }
     }
+}
 
-    /// The list of a user's conversations (API document, "Retrieve all
-    /// conversations for a user"), which has no pages.
-    fn list(&self, user: String) -> Found {
-        let get = Get::of("users/{id}/conversations", &user);
-        let list = Shape::List("conversations");
-        match self.users.api().get(&get, |body| Page::parse(body, list)) {
-            Ok(page) => Found::List { user, page },
-            Err(error) => Found::Missed(error),
-        }
-    }
+/// Hands over what a list has, and each of its conversations that is not in
+/// `seen`: one that several users have is read once.
+pub fn hand_on(found: Found, seen: &mut Seen, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
+    let Found::List { user, page } = found else {
+        return hand_over(Item::Other(found));
+    };
+    let (ids, owner) = (page.texts_of("id"), user.clone());
+    hand_over(Item::Other(Found::List { user, page }))?;
+    let new = ids
+        .into_iter()
+        .filter(|id| !id.is_empty() && seen.insert(id));
+    new.map(|id| Wanted {
+        id,
+        user: Some(owner.clone()),
+        itself: true,
+    })
+    .try_for_each(|wanted| hand_over(Item::Conversation(wanted)))
 }

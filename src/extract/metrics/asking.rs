@@ -116,7 +116,8 @@ impl Question<'_> {
         from: DateTime<Utc>,
         filter: Option<&str>,
     ) -> Result<Option<DateTime<Utc>>> {
-        let slices = self.asker.slices.since(from);
+        let Slices { interval, .. } = self.asker.slices;
+        let slices = Slices::between(from, self.asker.slices.to(), interval);
         let answers = |slice: Slices| self.answers(slice.first(1), filter);
         if slices.len() <= 1 {
             return Ok(None);

@@ -47,7 +47,6 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let stream = stream_run.stream.name;
     let run = stream_run.run;
     let settings = run.settings;
-    let interval = settings.metrics_interval;
     let queries = queries(settings);
     if queries.is_empty() {
         log::warn!(
@@ -56,17 +55,12 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
         );
         return Ok(());
     }
-    let window = stream_run.window_back(settings.metrics_lookback)?;
     let started_at = run.started_at()?;
     let accurate_to = started_at - SETTLING;
-    let reached = stream_run.bookmark();
-    let bookmark = run.output.bookmark(stream);
-    let mut slices = Slices::between(window.from, window.to.min(accurate_to), interval);
-    if let (Some(reached), Some(seconds)) = (reached, bookmark.progress(REACH)) {
-        let reach = accurate_to - TimeDelta::seconds(seconds);
-        slices = slices.since(reach.min(interval.floor(reached)));
-    }
-    let mut unread = Unread::of(&bookmark);
+    let slices = slices(stream_run, accurate_to)?;
+    let reached = stream_run.bookmark().unwrap_or(slices.from());
+    let new = Slices::between(reached, slices.to(), slices.interval);
+    let mut unread = Unread::of(&run.output.bookmark(stream));
     if stream_run.full_table {
         queries
             .iter()
@@ -88,13 +82,12 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
             sink,
             misses: Misses::new(stream),
             unread,
-            refused: HashSet::new(),
+            given_up: HashSet::new(),
             cut: None,
             oldest: None,
         },
     };
     let result = reading.read(slices);
-    let new = Slices::between(reached.unwrap_or(slices.from()), slices.to(), interval);
     reading.writing.warn_of_gap(stream, new, result.is_ok());
     result?;
     if settings.end_date.is_none_or(|end| end >= started_at) {
@@ -104,6 +97,23 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
         .writing
         .misses
         .conclude("the next run asks for them again")
+}
+
+/// The slices to read. Those of the lookback that the API refused to answer
+/// before are left out.
+fn slices(stream_run: &StreamRun, accurate_to: DateTime<Utc>) -> Result<Slices> {
+    let settings = stream_run.run.settings;
+    let interval = settings.metrics_interval;
+    let window = stream_run.window_back(settings.metrics_lookback)?;
+    let slices = Slices::between(window.from, window.to.min(accurate_to), interval);
+    let bookmark = stream_run.run.output.bookmark(stream_run.stream.name);
+    Ok(match (stream_run.bookmark(), bookmark.progress(REACH)) {
+        (Some(reached), Some(seconds)) => {
+            let reach = accurate_to - TimeDelta::seconds(seconds);
+            slices.since(reach.min(interval.floor(reached)))
+        }
+        _ => slices,
+    })
 }
 
 /// All that the settings ask for.
@@ -173,24 +183,36 @@ impl<'a> Reading<'a> {
     /// Asks for what earlier runs could not read, as far as it lies before the
     /// slices that are asked for anyway.
     fn catch_up(&mut self, slices: Slices) -> Result<()> {
-        let mut questions = Vec::new();
+        let (mut first, mut later) = (Vec::new(), Vec::new());
         for query in self.sliced() {
             let Some(span) = self.writing.unread.get(&query.name()) else {
                 continue;
             };
             let missed = Slices::between(span.from, slices.from(), slices.interval);
             let mut missed = missed.before(span.to);
-            while !missed.is_empty() {
-                questions.push((query, missed.first(MOST_SLICES)));
+            if !missed.is_empty() {
+                first.push((query, missed.first(MOST_SLICES)));
+            }
+            while missed.len() > MOST_SLICES {
                 missed = missed.skip(MOST_SLICES);
+                later.push((query, missed.first(MOST_SLICES)));
             }
         }
-        if questions.is_empty() {
+        if first.is_empty() {
             return Ok(());
         }
-        self.ask_all(self.workers, questions)?;
+        self.ask_all(self.workers, first)?;
+        self.ask_all(self.workers, later)?;
         // What old slices show is not what new ones will.
         self.reach = None;
+        if let Some((to, error)) = self.writing.cut.take() {
+            log::warn!(
+                "stream `{}`: what earlier runs could not read is lost as far as it lies \
+                 before {}: the API doesn't answer that far back ({error})",
+                self.writing.sink.stream.name,
+                timestamp::format(to)
+            );
+        }
         self.checkpoint(None)
     }
 
@@ -220,14 +242,14 @@ impl<'a> Reading<'a> {
             time: Time::Slices(slices),
             reach: reach.as_ref(),
         });
-        let (refused, known): (Vec<_>, Vec<_>) =
-            questions.partition(|it| self.writing.refused.contains(&it.query.name()));
-        for question in refused {
+        let (given_up, questions): (Vec<_>, Vec<_>) =
+            questions.partition(|it| self.writing.given_up.contains(&it.query.name()));
+        for question in given_up {
             self.writing.miss(&question);
         }
         let learnt = &mut self.reach;
         let writing = &mut self.writing;
-        self.groups.ask_all(workers, &known, |question, reply| {
+        self.groups.ask_all(workers, &questions, |question, reply| {
             if let (None, Ok(Rows { reach, .. })) = (&learnt, &reply) {
                 learnt.clone_from(reach);
             }
@@ -278,8 +300,8 @@ struct Writing<'a> {
     sink: Sink<'a>,
     misses: Misses,
     unread: Unread,
-    /// Queries that are refused, whatever the time.
-    refused: HashSet<String>,
+    /// Queries that this run doesn't ask again, whatever the time.
+    given_up: HashSet<String>,
     /// The longest time that the API refuses to answer: its end, and why.
     cut: Option<(DateTime<Utc>, Error)>,
     /// The oldest slice with a value.
@@ -291,12 +313,12 @@ impl Writing<'_> {
         let metric = question.query.metric.name;
         let rows = match self.misses.note(metric, &question.words(), reply)? {
             Noted::Rows(rows) => rows,
-            Noted::Refused => {
-                self.refused.insert(question.query.name());
+            Noted::Missed => {
                 self.miss(question);
                 return Ok(());
             }
-            Noted::Missed => {
+            Noted::GivenUp => {
+                self.given_up.insert(question.query.name());
                 self.miss(question);
                 return Ok(());
             }

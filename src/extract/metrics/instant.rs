@@ -51,7 +51,7 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
         let words = format!("`{} {}`", question.metric, question.group_by.name());
         match misses.note(question.metric, &words, reply)? {
             Noted::Rows(rows) => sink.rows(retrieved_at, rows.text.lines(), &[]),
-            Noted::Refused | Noted::Missed => Ok(()),
+            Noted::Missed | Noted::GivenUp => Ok(()),
         }
     })?;
     misses.settle()?;

@@ -6,9 +6,12 @@ use std::collections::HashSet;
 use super::answer::Rows;
 use crate::error::{Error, Result};
 
-/// So many requests may fail on the server's side before the stream ends: one
+/// So many queries may fail on the server's side before the stream ends: one
 /// broken metric leaves the others, and a broken server isn't asked on.
 const MOST_FAILURES: usize = 6;
+
+/// The same before the first answer.
+const MOST_FAILURES_AT_FIRST: usize = 3;
 
 /// What a request brings: what was asked for, or why it can't be had.
 pub type Reply<T> = std::result::Result<T, Error>;
@@ -19,13 +22,15 @@ pub type Reply<T> = std::result::Result<T, Error>;
 /// The errors that end it.
 pub fn reply<T>(result: Result<T>) -> Result<Reply<T>> {
     match result {
-        Err(error) if is_refusal(&error) || is_failure(&error) => Ok(Err(error)),
-        Err(Error::Unexpected { request, problem }) => {
-            Ok(Err(Error::Unexpected { request, problem }))
-        }
-        Err(error) => Err(error),
         Ok(answer) => Ok(Ok(answer)),
+        Err(error) if is_refusal(&error) || is_failure(&error) || is_odd(&error) => Ok(Err(error)),
+        Err(error) => Err(error),
     }
+}
+
+/// Whether an answer came that is not of the documented shape.
+fn is_odd(error: &Error) -> bool {
+    matches!(error, Error::Unexpected { .. })
 }
 
 /// Whether the API won't answer the request, whenever it is sent.
@@ -50,10 +55,11 @@ pub fn give_up(so_far: Option<Rows>, error: Error) -> Reply<Rows> {
 pub enum Noted {
     /// The answer was read, or a part of it.
     Rows(Rows),
-    /// The metric is refused.
-    Refused,
     /// There is no answer that can be read.
     Missed,
+    /// Neither is there, and another time would bring none: the API refuses the
+    /// metric, or fails at it.
+    GivenUp,
 }
 
 /// The replies of one stream. A metric that is refused, or whose answer is
@@ -62,6 +68,7 @@ pub struct Misses {
     stream: &'static str,
     /// Whether any answer was as documented.
     pub answered: bool,
+    ever_answered: bool,
     refused: Vec<(&'static str, Error)>,
     warned: HashSet<&'static str>,
     odd: u64,
@@ -74,6 +81,7 @@ impl Misses {
         Self {
             stream,
             answered: false,
+            ever_answered: false,
             refused: Vec::new(),
             warned: HashSet::new(),
             odd: 0,
@@ -96,7 +104,10 @@ impl Misses {
         let error = match reply {
             Ok(rows) => {
                 match &rows.problem {
-                    None => self.answered = true,
+                    None => {
+                        self.answered = true;
+                        self.ever_answered = true;
+                    }
                     Some(problem) => self.note_odd(
                         question,
                         Error::Unexpected {
@@ -111,14 +122,22 @@ impl Misses {
         };
         if is_refusal(&error) {
             self.refused.push((metric, error));
-            return Ok(Noted::Refused);
+            return Ok(Noted::GivenUp);
         }
-        self.failures += usize::from(is_failure(&error));
-        if self.failures >= MOST_FAILURES {
+        if !is_failure(&error) {
+            self.note_odd(question, error);
+            return Ok(Noted::Missed);
+        }
+        self.failures += 1;
+        let most = match self.ever_answered {
+            true => MOST_FAILURES,
+            false => MOST_FAILURES_AT_FIRST,
+        };
+        if self.failures >= most {
             return Err(error);
         }
         self.note_odd(question, error);
-        Ok(Noted::Missed)
+        Ok(Noted::GivenUp)
     }
 
     fn note_odd(&mut self, question: &str, error: Error) {

@@ -265,11 +265,16 @@ mod tests {
     }
 
     #[test]
-    fn the_setting_lists_every_metric() {
-        let schema = crate::config::schema();
-        let text = schema["properties"]["metrics"]["description"].to_string();
-        for metric in &HISTORICAL {
-            assert!(text.contains(metric.name), "{}", metric.name);
+    fn the_descriptions_list_every_metric_and_its_unit() {
+        let stream = crate::streams::find("metrics_historical").unwrap().schema();
+        for (schema, property) in [
+            (crate::config::schema(), "metrics"),
+            (stream.into(), "value"),
+        ] {
+            let text = schema["properties"][property]["description"].to_string();
+            for metric in &HISTORICAL {
+                assert!(text.contains(metric.name), "{property}: {}", metric.name);
+            }
         }
     }
 }

@@ -1,0 +1,362 @@
+//! Users and conversations that could not be read, or are gone, as they stand
+//! in a stream's bookmark until a later run has asked for them again.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::singer::Bookmark;
+use crate::timestamp;
+
+/// Children that could not be read, each with the time from which on the
+/// stream lacks its records.
+const MISSED: &str = "missed";
+
+/// Children that answered 404 or 410 twice.
+const GONE: &str = "gone";
+
+/// A child that is gone is asked for again after this time.
+const AGAIN_AFTER: TimeDelta = TimeDelta::days(1);
+
+/// Bytes of JSON that the gone children of one stream may take.
+const ROOM_FOR_GONE: usize = 5 * 1024;
+
+/// What a walk asks for one by one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    User,
+    Conversation,
+}
+
+impl Kind {
+    /// The stream that has it, as `deletions` names it.
+    pub fn entity(self) -> &'static str {
+        match self {
+            Kind::User => "users",
+            Kind::Conversation => "conversations",
+        }
+    }
+}
+
+/// A user or a conversation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Child {
+    pub kind: Kind,
+    pub id: String,
+}
+
+impl Child {
+    pub fn user(id: &str) -> Self {
+        Self {
+            kind: Kind::User,
+            id: id.to_owned(),
+        }
+    }
+
+    pub fn conversation(id: &str) -> Self {
+        Self {
+            kind: Kind::Conversation,
+            id: id.to_owned(),
+        }
+    }
+}
+
+/// Something of each child.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Children<T> {
+    #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
+    users: BTreeMap<String, T>,
+    #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
+    conversations: BTreeMap<String, T>,
+}
+
+impl<T> Default for Children<T> {
+    fn default() -> Self {
+        Self {
+            users: BTreeMap::new(),
+            conversations: BTreeMap::new(),
+        }
+    }
+}
+
+/// A child that is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Gone {
+    /// From when on it is to be read if it comes back.
+    from: Time,
+    /// When it was found gone.
+    at: Time,
+}
+
+/// A time, which stands in the state like all others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+struct Time(DateTime<Utc>);
+
+impl From<Time> for String {
+    fn from(time: Time) -> Self {
+        timestamp::format(time.0)
+    }
+}
+
+impl TryFrom<String> for Time {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        timestamp::parse(&text).map(Self).ok_or("not a timestamp")
+    }
+}
+
+/// The children of a stream that are to be asked for again.
+#[derive(Debug, Default, PartialEq)]
+pub struct Ledger {
+    /// Those that an earlier run could not read.
+    known: Children<Time>,
+    missed: Children<Time>,
+    gone: Children<Gone>,
+}
+
+impl<T> Children<T> {
+    fn of(&self, kind: Kind) -> &BTreeMap<String, T> {
+        match kind {
+            Kind::User => &self.users,
+            Kind::Conversation => &self.conversations,
+        }
+    }
+
+    fn of_mut(&mut self, kind: Kind) -> &mut BTreeMap<String, T> {
+        match kind {
+            Kind::User => &mut self.users,
+            Kind::Conversation => &mut self.conversations,
+        }
+    }
+
+    fn get(&self, child: &Child) -> Option<&T> {
+        self.of(child.kind).get(&child.id)
+    }
+
+    fn insert(&mut self, child: &Child, value: T) {
+        self.of_mut(child.kind).insert(child.id.clone(), value);
+    }
+
+    fn remove(&mut self, child: &Child) -> Option<T> {
+        self.of_mut(child.kind).remove(&child.id)
+    }
+
+    fn len(&self) -> usize {
+        self.users.len() + self.conversations.len()
+    }
+}
+
+impl<T: Serialize> Children<T> {
+    fn write(&self, name: &str, bookmark: &mut Bookmark) {
+        match self.len() {
+            0 => bookmark.remove(name),
+            _ => bookmark.set(name, json!(self)),
+        }
+    }
+}
+
+impl Ledger {
+    /// What a bookmark has of them.
+    ///
+    /// # Errors
+    /// The member that has another form, and what is wrong with it.
+    pub fn read(bookmark: &Bookmark) -> Result<Self, String> {
+        let missed: Children<Time> = read(bookmark, MISSED)?;
+        Ok(Self {
+            known: missed.clone(),
+            missed,
+            gone: read(bookmark, GONE)?,
+        })
+    }
+
+    /// Replaces what a bookmark has of them.
+    pub fn write(&self, bookmark: &mut Bookmark) {
+        self.missed.write(MISSED, bookmark);
+        self.gone.write(GONE, bookmark);
+    }
+
+    /// Adds the missed ones to those that a bookmark has, and takes none away.
+    pub fn add_missed(&self, bookmark: &mut Bookmark) -> Result<(), String> {
+        let mut all: Children<Time> = read(bookmark, MISSED)?;
+        for kind in [Kind::User, Kind::Conversation] {
+            for (id, from) in self.missed.of(kind) {
+                let earliest = all.of_mut(kind).entry(id.clone()).or_insert(*from);
+                *earliest = (*earliest).min(*from);
+            }
+        }
+        all.write(MISSED, bookmark);
+        Ok(())
+    }
+
+    /// Bytes of JSON that the missed ones take.
+    pub fn size(&self) -> usize {
+        match self.missed.len() {
+            0 => 0,
+            _ => json!(self.missed).to_string().len(),
+        }
+    }
+
+    /// Those to ask for before anything else: all missed ones.
+    pub fn missed(&self, kind: Kind) -> impl Iterator<Item = &String> {
+        self.missed.of(kind).keys()
+    }
+
+    /// Those that have been gone for long enough to be asked for once more.
+    pub fn due(&self, kind: Kind, now: DateTime<Utc>) -> impl Iterator<Item = &String> {
+        let due = move |(_, gone): &(&String, &Gone)| gone.at.0 + AGAIN_AFTER <= now;
+        self.gone.of(kind).iter().filter(due).map(|(id, _)| id)
+    }
+
+    /// From when on a child is to be read, if it was missed or is gone.
+    pub fn from(&self, child: &Child) -> Option<DateTime<Utc>> {
+        let missed = self.missed.get(child).copied();
+        let gone = self.gone.get(child).map(|gone| gone.from);
+        missed.into_iter().chain(gone).min().map(|time| time.0)
+    }
+
+    /// All conversations that are to be read from a time of their own on.
+    pub fn conversations(&self) -> impl Iterator<Item = (&String, DateTime<Utc>)> {
+        let missed = self.missed.conversations.iter();
+        let gone = self.gone.conversations.iter();
+        missed
+            .map(|(id, from)| (id, from.0))
+            .chain(gone.map(|(id, gone)| (id, gone.from.0)))
+    }
+
+    pub fn is_gone(&self, child: &Child) -> bool {
+        self.gone.get(child).is_some()
+    }
+
+    /// A child can't be read now. It is read from `from` on later, or from the
+    /// time at which it was missed first.
+    pub fn miss(&mut self, child: &Child, from: DateTime<Utc>) {
+        let from = self.from(child).map_or(from, |before| before.min(from));
+        self.gone.remove(child);
+        self.missed.insert(child, Time(from));
+    }
+
+    /// A child was read whole, or nobody is to ask for it again.
+    pub fn settle(&mut self, child: &Child) {
+        self.missed.remove(child);
+        self.gone.remove(child);
+    }
+
+    /// A missed child is gone: it is asked for again if there is room for it.
+    pub fn lose(&mut self, child: &Child, at: DateTime<Utc>) {
+        let Some(from) = self.missed.remove(child) else {
+            return;
+        };
+        self.gone.insert(child, Gone { from, at: Time(at) });
+        if json!(self.gone).to_string().len() > ROOM_FOR_GONE {
+            self.gone.remove(child);
+        }
+    }
+
+    /// Forgets the conversations: all of them come with the users' lists.
+    pub fn forget_conversations(&mut self) {
+        self.missed.conversations.clear();
+        self.gone.conversations.clear();
+    }
+
+    /// How many are missed that no earlier run had missed, and how many that
+    /// one had.
+    pub fn count(&self, kind: Kind) -> (usize, usize) {
+        let missed = self.missed.of(kind);
+        let known = self.known.of(kind);
+        let known = missed.keys().filter(|id| known.contains_key(*id)).count();
+        (missed.len() - known, known)
+    }
+}
+
+/// Bytes of JSON that the missed children in a bookmark take.
+pub fn size_in(bookmark: &Bookmark) -> usize {
+    let missed = bookmark.get(MISSED);
+    missed.map_or(0, |missed| missed.to_string().len())
+}
+
+fn read<T: DeserializeOwned + Default>(bookmark: &Bookmark, name: &str) -> Result<T, String> {
+    match bookmark.get(name) {
+        None | Some(Value::Null) => Ok(T::default()),
+        Some(value) => T::deserialize(value).map_err(|error| {
+            format!("`{name}` in its bookmark can't be read ({error}); remove it from the state to go on without it")
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hour: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(hour * 3600, 0).unwrap()
+    }
+
+    fn user(id: &str) -> Child {
+        Child::user(id)
+    }
+
+    fn written(ledger: &Ledger) -> Bookmark {
+        let mut bookmark = Bookmark::default();
+        ledger.write(&mut bookmark);
+        bookmark
+    }
+
+    #[test]
+    fn is_read_as_it_was_written() {
+        let mut ledger = Ledger::default();
+        assert_eq!(written(&ledger), Bookmark::default());
+        ledger.miss(&user("a"), at(5));
+        ledger.miss(&user("b"), at(6));
+        ledger.lose(&user("b"), at(7));
+        let again = Ledger::read(&written(&ledger)).unwrap();
+        assert_eq!(
+            (again.missed, again.gone),
+            (ledger.missed.clone(), ledger.gone.clone())
+        );
+        assert_eq!(ledger.count(Kind::User), (1, 0));
+        let mut bookmark = Bookmark::default();
+        bookmark.set(MISSED, 5);
+        let error = Ledger::read(&bookmark).unwrap_err();
+        assert!(error.starts_with("`missed` in its bookmark can't be read"));
+    }
+
+    #[test]
+    fn the_earliest_time_counts() {
+        let mut ledger = Ledger::default();
+        for (from, earliest) in [(5, 5), (7, 5), (3, 3)] {
+            ledger.miss(&user("a"), at(from));
+            assert_eq!(ledger.from(&user("a")), Some(at(earliest)));
+        }
+        ledger.lose(&user("a"), at(9));
+        ledger.miss(&user("a"), at(8));
+        assert_eq!(ledger.from(&user("a")), Some(at(3)));
+        let mut other = Ledger::default();
+        other.miss(&user("a"), at(2));
+        other.miss(&user("b"), at(4));
+        let mut bookmark = written(&ledger);
+        other.add_missed(&mut bookmark).unwrap();
+        let both = Ledger::read(&bookmark).unwrap();
+        assert_eq!(both.from(&user("a")), Some(at(2)));
+        assert_eq!(both.from(&user("b")), Some(at(4)));
+    }
+
+    #[test]
+    fn what_is_gone_is_due_a_day_later_and_has_its_room() {
+        let mut ledger = Ledger::default();
+        for number in 0..1000 {
+            let user = user(&format!("59b838d2-f0ce-4a08-b037-{number:012}"));
+            ledger.miss(&user, at(0));
+            ledger.lose(&user, at(0));
+        }
+        assert!(written(&ledger).get(GONE).unwrap().to_string().len() <= ROOM_FOR_GONE);
+        let kept = ledger.gone.len();
+        assert!(kept > 30, "{kept}");
+        assert_eq!(ledger.due(Kind::User, at(23)).count(), 0);
+        assert_eq!(ledger.due(Kind::User, at(24)).count(), kept);
+    }
+}

@@ -1,0 +1,245 @@
+//! Lists of which nobody tells how long they are, read page by page until two
+//! readings agree.
+//!
+//! Pages move while they are read. What is deleted moves all behind it up, and
+//! a reading forwards misses what moves from a page not yet read to one that
+//! was. What arrives moves all behind it down, and a reading backwards misses
+//! what moves so. A reading backwards that brings nothing new saw no arrival,
+//! since an arrival ahead of the others is new itself; so nothing moved down
+//! during it, and it missed nothing that stays. It begins behind the end that
+//! the reading forwards found, so that the two together have read all.
+
+use std::sync::Once;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::error::{Error, Result};
+use crate::extract::pool::HandOver;
+use crate::extract::seen::Seen;
+use crate::freshchat::Page;
+
+/// How often such a list is read forwards and back.
+const MOST_ROUNDS: usize = 5;
+
+/// A list of more pages than this repeats itself without end.
+const MOST_PAGES: u64 = 100_000;
+
+/// One warning of a run.
+static WARNING: Once = Once::new();
+
+/// A list in pages.
+pub struct Pages<'a> {
+    /// What it is, for an error.
+    pub name: &'a str,
+    /// Asks for the page of this number, from 1 on.
+    pub get: &'a dyn Fn(u64) -> Result<Page>,
+    /// Whether there is a page behind this one, with its number and the number
+    /// of records up to its end, as far as answers tell.
+    pub goes_on: &'a dyn Fn(&Page, u64, usize) -> bool,
+    /// What an error means behind a page as long as the first one.
+    pub past_end: &'a dyn Fn() -> PastEnd,
+}
+
+/// What an error means that a page is answered with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PastEnd {
+    /// The list has ended: nothing announced the page.
+    End,
+    /// The list has ended if a second try is answered in the same way: what
+    /// announced the page may mean nothing.
+    EndIfTwice,
+    /// The page can't be read.
+    Error,
+}
+
+/// What ended the reading.
+enum Ended {
+    /// The list can't be read whole.
+    List(Error),
+    /// Nobody takes its pages any more.
+    Run(Error),
+}
+
+type Step<T> = std::result::Result<T, Ended>;
+
+/// A reading, and what it has seen.
+struct Reading<'r> {
+    pages: &'r Pages<'r>,
+    /// Records of the first page.
+    page_size: usize,
+    seen: Seen,
+    hand_over: &'r mut HandOver<'r, Page>,
+}
+
+/// Hands over each record of the list once, with its pages. The first page was
+/// read already. The result is why the list is not whole, if it isn't.
+///
+/// # Errors
+/// Nobody takes its pages any more.
+pub fn read<'r>(
+    pages: &'r Pages<'r>,
+    first: Page,
+    hand_over: &'r mut HandOver<'r, Page>,
+) -> Result<Option<Error>> {
+    if first.is_empty() || !(pages.goes_on)(&first, 1, first.len()) {
+        return hand_over(first).map(|()| None);
+    }
+    let mut reading = Reading {
+        pages,
+        page_size: first.len(),
+        seen: Seen::default(),
+        hand_over,
+    };
+    match reading.run(first) {
+        Ok(()) => Ok(None),
+        Err(Ended::List(error)) => Ok(Some(error)),
+        Err(Ended::Run(error)) => Err(error),
+    }
+}
+
+impl Reading<'_> {
+    fn run(&mut self, first: Page) -> Step<()> {
+        let mut last = self.forwards(1, Some(first))?;
+        if last == 1 {
+            return Ok(());
+        }
+        for _ in 0..MOST_ROUNDS {
+            let mut new = 0;
+            for number in (1..last).rev() {
+                let page = self.get(number, PastEnd::Error)?;
+                new += self.take(page)?.0;
+            }
+            if new == 0 {
+                return Ok(());
+            }
+            last = self.forwards(last, None)?;
+        }
+        Err(self.problem(format!(
+            "the list changed in each of {MOST_ROUNDS} readings"
+        )))
+    }
+
+    /// Reads from a page on to the end; the number of the last page.
+    fn forwards(&mut self, from: u64, mut given: Option<Page>) -> Step<u64> {
+        let mut last_ids = Vec::new();
+        let mut last_new = usize::MAX;
+        let mut past_end = PastEnd::Error;
+        let mut records = 0;
+        let mut is_empty = false;
+        for number in from..=MOST_PAGES {
+            let page = match given.take() {
+                Some(page) => page,
+                None => self.get(number, past_end)?,
+            };
+            let length = page.len();
+            records += length;
+            past_end = match length < self.page_size {
+                true => PastEnd::End,
+                false => (self.pages.past_end)(),
+            };
+            let before = number.saturating_sub(1).max(1);
+            let goes_on = (self.pages.goes_on)(&page, number, records);
+            let was_empty = std::mem::replace(&mut is_empty, length == 0);
+            if is_empty && goes_on && !was_empty {
+                continue;
+            }
+            if is_empty {
+                return Ok(before);
+            }
+            let (new, ids) = self.take(page)?;
+            // Past the end, some lists give their last page again.
+            if new == 0 && (ids == last_ids || last_new == 0) {
+                return Ok(before);
+            }
+            if !goes_on {
+                return Ok(number);
+            }
+            (last_ids, last_new) = (ids, new);
+        }
+        Err(self.problem(format!("the list doesn't end after {MOST_PAGES} pages")))
+    }
+
+    /// A page; an empty one past the list's end.
+    fn get(&self, number: u64, past_end: PastEnd) -> Step<Page> {
+        let error = match (self.pages.get)(number) {
+            Ok(page) => return Ok(page),
+            Err(error) => error,
+        };
+        let is_end = number > 1
+            && match past_end {
+                _ if is_wrong_page(&error) => true,
+                PastEnd::Error => false,
+                PastEnd::End => is_page_error(&error),
+                PastEnd::EndIfTwice => is_page_error(&error) && self.is_repeated(number, &error),
+            };
+        match is_end {
+            true => Ok(Page::default()),
+            false => Err(Ended::List(error)),
+        }
+    }
+
+    /// Whether a second try is answered with the same error.
+    fn is_repeated(&self, number: u64, error: &Error) -> bool {
+        let again = (self.pages.get)(number);
+        let is_same = again.is_err_and(|again| again.status() == error.status());
+        if is_same {
+            WARNING.call_once(|| {
+                log::warn!(
+                    "{}: a full page names a further one, which answers with an error; as every \
+                     page names one, it is taken for the end: {error}",
+                    self.pages.name
+                );
+            });
+        }
+        is_same
+    }
+
+    /// Hands over the records that no page had before; how many these are, and
+    /// the ids of all.
+    fn take(&mut self, mut page: Page) -> Step<(usize, Vec<String>)> {
+        let mut new = 0;
+        let mut ids = Vec::new();
+        page.retain(|record| {
+            let Some(id) = id_of(record) else {
+                return true;
+            };
+            ids.push(id.to_owned());
+            let is_new = self.seen.insert(id);
+            new += usize::from(is_new);
+            is_new
+        });
+        if !page.is_empty() {
+            (self.hand_over)(page).map_err(Ended::Run)?;
+        }
+        Ok((new, ids))
+    }
+
+    fn problem(&self, problem: String) -> Ended {
+        Ended::List(Error::Unexpected {
+            request: format!("GET {}", self.pages.name),
+            problem,
+        })
+    }
+}
+
+/// The API's own word for a page that isn't there.
+pub fn is_wrong_page(error: &Error) -> bool {
+    matches!(error, Error::Api(error) if error.code == "WRONG_PAGE")
+}
+
+/// An error that a request for one page may be answered with.
+pub fn is_page_error(error: &Error) -> bool {
+    matches!(error.status(), Some(400 | 404 | 416 | 422))
+}
+
+/// A record's id, as JSON.
+fn id_of(record: &str) -> Option<&str> {
+    #[derive(Deserialize)]
+    struct Known<'a> {
+        #[serde(borrow)]
+        id: Option<&'a RawValue>,
+    }
+    let known: Known = serde_json::from_str(record).ok()?;
+    known.id.map(RawValue::get)
+}
