@@ -4,6 +4,10 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
+use clap::{ArgGroup, Parser, ValueEnum};
+use log::LevelFilter;
+
 use crate::about::Format;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
@@ -11,9 +15,6 @@ use crate::files::{self, read_json};
 use crate::singer::{self, Catalog, Names, State};
 use crate::streams::{self, STREAMS};
 use crate::{about, check, logging, progress, select, sync, watch};
-use clap::error::ErrorKind;
-use clap::{ArgGroup, Parser, ValueEnum};
-use log::LevelFilter;
 
 /// Singer tap for Freshchat: writes an account's data to stdout as Singer
 /// messages. Without another action it syncs.

@@ -80,8 +80,10 @@ pub fn claim_end() {
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .get_or_insert(me);
-    while owner != me {
-        thread::park();
+    if owner != me {
+        loop {
+            thread::park();
+        }
     }
 }
 

@@ -1,7 +1,11 @@
 //! `--test`: what the token may read, and what the account shows of the points
 //! that the API document leaves open.
 
-use freshchat_sandbox::{Fault, FaultKind, FieldsAnswer, Sandbox};
+use chrono::TimeDelta;
+use freshchat_sandbox::{
+    ConversationLists, DateHeader, Fault, FaultKind, FieldsAnswer, Sandbox, SortParameters,
+    Unfiltered, UsersOrder,
+};
 use serde_json::{Value, json};
 
 use crate::tap::{Tap, account, bare};
@@ -122,6 +126,57 @@ fn the_json_says_the_same() {
     );
     let clock = &json["readings"]["this machine's clock"];
     assert_eq!(clock["certainty"], "seen");
+}
+
+#[test]
+fn other_worlds_are_told_apart() {
+    let mut options = account(40);
+    options.sizes.conversations_per_user = 25..=25;
+    options.clock_offset = TimeDelta::hours(-2);
+    options.quirks.users_order = UsersOrder::Created;
+    options.quirks.users_descending = true;
+    options.quirks.sort_parameters = SortParameters::Ignored;
+    options.quirks.user_conversations = ConversationLists::Link;
+    options.quirks.metrics.unfiltered = Unfiltered::Null;
+    let sandbox = Sandbox::start(options);
+    let (code, stdout, stderr) = check(&sandbox, &[]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    for line in [
+        "order of users: seen: by created_time, descending",
+        "sort_by and sort_order of users: seen: ignored",
+        "pages of users/{id}/conversations: seen: in pages, which name the next one or the total",
+        "metric groupings and filter_by: guessed: no group comes without it",
+        "missing features: seen: none of those that were asked for",
+    ] {
+        assert!(stdout.lines().any(|own| own == line), "{line}: {stdout}");
+    }
+    let clock = stdout
+        .lines()
+        .find(|line| line.starts_with("this machine's clock: "));
+    let ahead = clock
+        .unwrap()
+        .strip_prefix("this machine's clock: seen: ")
+        .unwrap();
+    let seconds: i64 = ahead
+        .strip_suffix(" s ahead of the server's")
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert!((7200..7300).contains(&seconds), "{seconds}");
+
+    sandbox.with_options(|options| {
+        options.quirks.sort_parameters = SortParameters::Refused;
+        options.quirks.date_header = DateHeader::Absent;
+    });
+    let (code, stdout, stderr) = check(&sandbox, &[]);
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    for line in [
+        "this machine's clock: not seen: answers have no usable Date",
+        "sort_by and sort_order of users: not seen: no two orders to compare",
+        "missing features: seen: none of those that were asked for",
+    ] {
+        assert!(stdout.lines().any(|own| own == line), "{line}: {stdout}");
+    }
 }
 
 #[test]

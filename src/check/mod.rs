@@ -239,7 +239,10 @@ impl Account<'_> {
         match self.ask(get)? {
             Ok(body) => Ok(Some(body)),
             Err(error) => {
-                self.note_missing(get.endpoint, &error);
+                // One that answered before refuses the parameters alone.
+                if !self.answers.contains_key(get.endpoint) {
+                    self.note_missing(get.endpoint, &error);
+                }
                 log::warn!("{error}");
                 Ok(None)
             }

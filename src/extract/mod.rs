@@ -223,9 +223,6 @@ impl StreamRun<'_> {
     /// The time to read, with a lookback.
     fn window_back(&self, lookback: Duration) -> Result<Window> {
         let name = self.stream.name;
-        if !self.full_table {
-            self.run.check_bookmark(name)?;
-        }
         self.run.window(name, self.bookmark(), lookback)
     }
 }

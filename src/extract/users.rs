@@ -61,6 +61,7 @@ const CLOCK_RESOLUTION: TimeDelta = TimeDelta::seconds(2);
 /// the run's start among them.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let run = stream_run.run;
+    let stream = stream_run.stream.name;
     let settings = run.settings;
     let reached = stream_run.bookmark();
     let from = run.first_time(reached, settings.lookback);
@@ -77,6 +78,7 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
             if reached.is_some() && settings.end_date.is_none() {
                 let recent = Window::open(from);
                 let first = users.page(recent, 1)?;
+                run.check_bookmark(stream)?;
                 if users.is_whole(&first) {
                     each(UserStep::Page(first))?;
                     let to = run.started_at()?;
@@ -84,6 +86,9 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
                 }
             }
             let started_at = run.started_at()?;
+            if reached.is_some() {
+                run.check_bookmark(stream)?;
+            }
             let to = settings
                 .end_date
                 .map_or(started_at, |end| end.min(started_at));

@@ -61,13 +61,18 @@ pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -
         answer => answer?,
     };
     // The status that comes with `{"success": false, …}` is undocumented.
-    let unknown = accepted.error_code.to_string() == UNKNOWN_EVENT;
+    let code = match accepted.error_code {
+        Value::Null => String::new(),
+        Value::String(code) => code,
+        code => code.to_string(),
+    };
+    let unknown = code == UNKNOWN_EVENT;
     accepted.id.ok_or_else(|| {
         let error = Box::new(ApiError {
             endpoint: ENDPOINT,
             request: format!("POST {ENDPOINT}"),
             status: 200,
-            code: accepted.error_code.to_string(),
+            code,
             message: accepted.error_message,
             trace: None,
             retry_after: None,
