@@ -55,6 +55,8 @@ pub enum Error {
     },
     /// A raw report can't be had that names the conversations to read.
     Discovery(Box<Error>),
+    /// A temporary file can't be made, read or written.
+    TemporaryFile(Arc<io::Error>),
     /// Writing to stdout failed.
     Output(Arc<io::Error>),
     /// The reader of stdout went away.
@@ -110,6 +112,7 @@ impl Error {
             | Error::Transport { .. }
             | Error::Report { .. }
             | Error::Discovery(_)
+            | Error::TemporaryFile(_)
             | Error::Output(_)
             | Error::Stopped
             | Error::StreamsFailed { .. }
@@ -125,6 +128,11 @@ impl Error {
             self,
             Error::Unauthorized { .. } | Error::Output(_) | Error::StdoutClosed
         )
+    }
+
+    /// A temporary file can't be made, read or written.
+    pub fn temporary_file(source: io::Error) -> Self {
+        Error::TemporaryFile(Arc::new(source))
     }
 
     /// The status of an answer that is an error, if this is one.
@@ -207,6 +215,10 @@ impl fmt::Display for Error {
                 f,
                 "the reports that name the conversations can't all be read: {error}; \
                  `conversation_discovery` `users` goes without them"
+            ),
+            Error::TemporaryFile(source) => write!(
+                f,
+                "a temporary file: {source}; is there room in the folder for temporary files (TMPDIR)?"
             ),
             Error::Output(source) => write!(f, "stdout: {source}"),
             Error::StdoutClosed => f.write_str("stdout was closed"),

@@ -113,7 +113,7 @@ impl Streams<'_> {
             }
             Position::Conversations(place) => {
                 let changed = Changed::behind(self.engine.conversations()?, place.as_deref());
-                changed.announce(fetch.calls_each(), apis[0]);
+                changed.announce(fetch.calls_each(), apis[0])?;
                 fetch.run(
                     |hand_over| changed.run(hand_over),
                     |part| self.take(part, &fetch),
