@@ -1,10 +1,8 @@
 //! `--test`: one cheap call of each kind, and a line for each.
 
-use chrono::Utc;
-
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::freshchat::Get;
+use crate::freshchat::{Get, clock};
 use crate::{singer, sync, timestamp};
 
 /// An id that no report has: to ask for it shows whether reports may be read.
@@ -71,7 +69,7 @@ fn families() -> Vec<Family> {
         Family {
             get: users
                 .get
-                .with("updated_from", timestamp::format(Utc::now())),
+                .with("updated_from", timestamp::format(clock::now())),
             ..users
         },
         Family {

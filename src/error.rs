@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::freshchat::clock::ClocksDiffer;
+
 /// Everything that can end a stream or the run.
 #[derive(Debug, Clone)]
 pub enum Error {
@@ -36,6 +38,8 @@ pub enum Error {
     Api(Box<ApiError>),
     /// The API refused the token.
     Unauthorized { host: String, trace: Option<String> },
+    /// This machine's clock and the server's are too far apart.
+    Clocks(ClocksDiffer),
     /// The API sent the client elsewhere; the token doesn't go there.
     Redirected { request: String, to: String },
     /// The answer is no JSON: most often the host is no Freshchat account.
@@ -106,6 +110,7 @@ impl Error {
             | Error::UnknownStream { .. } => 2,
             Error::Api(_)
             | Error::Unauthorized { .. }
+            | Error::Clocks(_)
             | Error::Redirected { .. }
             | Error::NotJson { .. }
             | Error::Unexpected { .. }
@@ -126,7 +131,7 @@ impl Error {
     pub fn ends_run(&self) -> bool {
         matches!(
             self,
-            Error::Unauthorized { .. } | Error::Output(_) | Error::StdoutClosed
+            Error::Unauthorized { .. } | Error::Clocks(_) | Error::Output(_) | Error::StdoutClosed
         )
     }
 
@@ -194,6 +199,11 @@ impl fmt::Display for Error {
                 )?;
                 write_trace(f, trace.as_deref())
             }
+            Error::Clocks(differ) => write!(
+                f,
+                "{differ}: bookmarks by a wrong clock lose records; set the clocks right and \
+                 run again"
+            ),
             Error::Redirected { request, to } => write!(
                 f,
                 "{request}: the host redirects to {to}, where the token is not sent; \

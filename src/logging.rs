@@ -6,11 +6,11 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::OnceLock;
 
-use chrono::Utc;
 use clap::ValueEnum;
 use log::{LevelFilter, Log, Metadata, Record};
 use serde_json::{Value, json};
 
+use crate::freshchat::clock;
 use crate::progress;
 use crate::secret::Secret;
 
@@ -108,7 +108,7 @@ fn structured(level: &str, message: &str) -> Value {
     let thread = std::thread::current();
     let mut line = json!({
         "level": level.to_lowercase(),
-        "ts": Utc::now().timestamp_micros() as f64 / 1e6,
+        "ts": clock::machine().timestamp_micros() as f64 / 1e6,
         "logger_name": env!("CARGO_PKG_NAME"),
         "app_name": env!("CARGO_PKG_NAME"),
         "pid": std::process::id(),

@@ -7,8 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Instant;
 
-use chrono::{SubsecRound, Utc};
-
 use crate::config::{Config, Settings};
 use crate::error::{Error, Result};
 use crate::extract::conversations::{self, Plan};
@@ -38,43 +36,14 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
     let run = Run {
         settings: &config.settings,
         output: &output,
-        started_at: Utc::now().trunc_subsecs(3),
+        client: &client,
         parents: Mutex::new(HashMap::new()),
     };
     if selected.is_empty() {
         log::warn!("no stream is selected");
     }
-    let (reports, mut others): (Vec<_>, Vec<_>) = selected
-        .into_iter()
-        .partition(|it| matches!(it.stream.source, Source::Report(_)));
-    let plan = plan(&run, &others);
-    let conversations = plan.search(&run)?;
-    let reports = begin_reports(&run, &client, reports, conversations.is_some())?;
-    let engine = Engine::new(&run, &storage, reports, conversations);
-    if conversations.is_some() {
-        // What doesn't wait for reports goes first.
-        others.sort_by_key(is_walked);
-    }
-    let entities = Entities {
-        run: &run,
-        client: &client,
-        plan,
-        engine: &engine,
-    };
     let mut rows = Vec::new();
-    let ended = thread::scope(|scope| {
-        let extracting = scope.spawn(|| engine.run());
-        let _guard = engine.stop_on_panic();
-        let ended = entities.sync(others, &mut rows);
-        if !matches!(ended, Ok(None)) {
-            engine.stop();
-        }
-        let finished = extracting
-            .join()
-            .unwrap_or_else(|panic| resume_unwind(panic));
-        let reports_ended = add_reports(finished, &mut rows)?;
-        Ok::<_, Error>(ended?.or(reports_ended))
-    })?;
+    let ended = sync_all(&run, &storage, selected, &mut rows)?;
     output.state()?;
     rows.sort_by_key(|row| {
         STREAMS
@@ -88,11 +57,61 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
     }
 }
 
+/// Syncs the streams, and adds a row for each. The result is what ended the run
+/// early, if anything did.
+fn sync_all(
+    run: &Run,
+    storage: &Storage,
+    selected: Vec<Selected>,
+    rows: &mut Vec<Row>,
+) -> Result<Option<Error>> {
+    let (reports, mut others): (Vec<_>, Vec<_>) = selected
+        .into_iter()
+        .partition(|it| matches!(it.stream.source, Source::Report(_)));
+    // Plans need the server's time, and the first stream's answer tells it: no
+    // request is made for the time alone.
+    if others.first().is_some_and(is_plain) {
+        let first = vec![others.remove(0)];
+        let ended = sync_group(run, first, rows, extract_each)?;
+        if ended.is_some() {
+            return Ok(ended);
+        }
+    }
+    let plan = plan(run, &others)?;
+    let conversations = match &plan {
+        Some(plan) => plan.search(run)?,
+        None => None,
+    };
+    let reports = begin_reports(run, reports, conversations.is_some())?;
+    let engine = Engine::new(run, storage, reports, conversations)?;
+    if conversations.is_some() {
+        // What doesn't wait for reports goes first.
+        others.sort_by_key(is_walked);
+    }
+    let entities = Entities {
+        run,
+        plan,
+        engine: &engine,
+    };
+    thread::scope(|scope| {
+        let extracting = scope.spawn(|| engine.run());
+        let _guard = engine.stop_on_panic();
+        let ended = entities.sync(others, rows);
+        if !matches!(ended, Ok(None)) {
+            engine.stop();
+        }
+        let finished = extracting
+            .join()
+            .unwrap_or_else(|panic| resume_unwind(panic));
+        let reports_ended = add_reports(finished, rows)?;
+        Ok(ended?.or(reports_ended))
+    })
+}
+
 /// The streams that aren't reports.
 struct Entities<'a> {
     run: &'a Run<'a>,
-    client: &'a Client,
-    plan: Plan,
+    plan: Option<Plan>,
     engine: &'a Engine<'a>,
 }
 
@@ -101,46 +120,58 @@ impl Entities<'_> {
     /// early, if anything did.
     fn sync(&self, selected: Vec<Selected>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
         for group in groups(selected) {
-            let ended = self.sync_group(group, rows)?;
+            let ended = match &self.plan {
+                Some(plan) if group.iter().all(is_walked) => {
+                    sync_group(self.run, group, rows, |group| {
+                        conversations::extract(group, plan, self.engine)
+                    })?
+                }
+                _ => sync_group(self.run, group, rows, extract_each)?,
+            };
             if ended.is_some() {
                 return Ok(ended);
             }
         }
         Ok(None)
     }
+}
 
-    /// Syncs the streams of a group, and adds a row for each. An error is in
-    /// the result where the run can't go on: within it where the closing table
-    /// can still be shown.
-    fn sync_group(&self, group: Vec<Selected>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
-        let started = Instant::now();
-        let walked = group.iter().all(is_walked);
-        let begin = |selected| begin_stream(self.run, self.client, selected);
-        let mut group = group.into_iter().map(begin).collect::<Result<Vec<_>>>()?;
-        let result = match walked {
-            true => conversations::extract(&mut group, &self.plan, self.engine),
-            false => group.iter_mut().try_for_each(extract::extract),
-        };
-        if matches!(result, Err(Error::Output(_) | Error::StdoutClosed)) {
-            return result.map(|()| None);
-        }
-        for stream_run in &group {
-            let error = stream_run.error.as_ref().or(result.as_ref().err());
-            let (writer, stream) = (&stream_run.writer, stream_run.stream);
-            let complete = error.is_none() && !stream_run.partial;
-            if let (true, Some(version)) = (complete, writer.version()) {
-                self.run.output.activate_version(stream.name, version)?;
-            }
-            rows.push(Row::new(
-                stream,
-                writer.written(),
-                stream_run.api.requests(),
-                started.elapsed(),
-                error,
-            ));
-        }
-        Ok(result.err().filter(Error::ends_run))
+/// Syncs the streams of a group, and adds a row for each. An error is in the
+/// result where the run can't go on: within it where the closing table can
+/// still be shown.
+fn sync_group<'a>(
+    run: &'a Run<'a>,
+    group: Vec<Selected>,
+    rows: &mut Vec<Row>,
+    extract: impl FnOnce(&mut [StreamRun<'a>]) -> Result<()>,
+) -> Result<Option<Error>> {
+    let started = Instant::now();
+    let begin = |selected| begin_stream(run, selected);
+    let mut group = group.into_iter().map(begin).collect::<Result<Vec<_>>>()?;
+    let result = extract(&mut group);
+    if matches!(result, Err(Error::Output(_) | Error::StdoutClosed)) {
+        return result.map(|()| None);
     }
+    for stream_run in &group {
+        let error = stream_run.error.as_ref().or(result.as_ref().err());
+        let (writer, stream) = (&stream_run.writer, stream_run.stream);
+        let complete = error.is_none() && !stream_run.partial;
+        if let (true, Some(version)) = (complete, writer.version()) {
+            run.output.activate_version(stream.name, version)?;
+        }
+        rows.push(Row::new(
+            stream,
+            writer.written(),
+            stream_run.api.requests(),
+            started.elapsed(),
+            error,
+        ));
+    }
+    Ok(result.err().filter(Error::ends_run))
+}
+
+fn extract_each(group: &mut [StreamRun]) -> Result<()> {
+    group.iter_mut().try_for_each(extract::extract)
 }
 
 /// Adds a row for each report. The result is what ended the run, if anything
@@ -207,11 +238,19 @@ pub fn client(config: &Config, observe: fn(&Exchange)) -> Client {
     Client::new(options, observe)
 }
 
-/// The plan for those that are streams of the walk.
-fn plan(run: &Run, selected: &[Selected]) -> Plan {
+/// The plan for those that are streams of the walk, if any are.
+fn plan(run: &Run, selected: &[Selected]) -> Result<Option<Plan>> {
     let walked = selected.iter().filter(|selected| is_walked(selected));
     let streams: Vec<_> = walked.map(|it| (it.stream, it.full_table)).collect();
-    Plan::new(run, &streams)
+    match streams.is_empty() {
+        true => Ok(None),
+        false => Plan::new(run, &streams).map(Some),
+    }
+}
+
+/// Whether it is read from one list, or one object, without a time.
+fn is_plain(selected: &Selected) -> bool {
+    matches!(selected.stream.source, Source::List(_))
 }
 
 /// Whether it is read in the walk over all conversations.
@@ -231,18 +270,20 @@ fn groups(selected: Vec<Selected>) -> Vec<Vec<Selected>> {
     groups
 }
 
-fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Result<StreamRun<'a>> {
+fn begin_stream<'a>(run: &'a Run<'a>, selected: Selected) -> Result<StreamRun<'a>> {
     let stream = selected.stream;
     let full_table = selected.full_table || stream.replication_key.is_none();
     // Of a stream with a replication key only a span of time is read, so that
     // rows which didn't come are not gone.
     let whole = stream.replication_key.is_none();
-    let version = (whole && run.settings.emit_activate_version_messages)
-        .then(|| run.started_at.timestamp_millis());
+    let version = match whole && run.settings.emit_activate_version_messages {
+        true => Some(run.started_at()?.timestamp_millis()),
+        false => None,
+    };
     let stream_run = StreamRun {
         run,
         stream,
-        api: client.api(),
+        api: run.client.api(),
         writer: begin(run, selected, version)?,
         full_table,
         partial: false,
@@ -256,8 +297,7 @@ fn begin_stream<'a>(run: &'a Run, client: &'a Client, selected: Selected) -> Res
 /// Begins the selected reports, and where `for_conversations` the others that
 /// name conversations, which come first: more waits for them.
 fn begin_reports<'a>(
-    run: &Run,
-    client: &'a Client,
+    run: &'a Run,
     selected: Vec<Selected>,
     for_conversations: bool,
 ) -> Result<Vec<ReportRun<'a>>> {
@@ -280,7 +320,7 @@ fn begin_reports<'a>(
             Some(selected) => begin(run, selected, None)?,
             None => RecordWriter::new(stream.name, stream.fields(), &[], None),
         };
-        let api = client.api();
+        let api = run.client.api();
         progress::follow(stream.name, writer.counter(), api.counter());
         reports.push(ReportRun {
             stream,

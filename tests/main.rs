@@ -1,8 +1,14 @@
 //! Black-box tests: each runs the built program against a simulated account
 //! and looks at all of its output, and at the requests that the account saw.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "tests compare with the real time"
+)]
+
 mod bad_input;
 mod changed;
+mod clock;
 mod conversations;
 mod discovery;
 mod entities;

@@ -21,7 +21,7 @@ use chrono::{DateTime, Utc};
 
 use crate::config::Settings;
 use crate::error::{Error, Result};
-use crate::freshchat::{Api, Page};
+use crate::freshchat::{Api, Client, Page, clock};
 use crate::singer::{Output, RecordWriter};
 use crate::streams::{Source, Stream};
 use crate::timestamp;
@@ -31,18 +31,43 @@ use window::Window;
 pub struct Run<'a> {
     pub settings: &'a Settings,
     pub output: &'a Output,
-    /// The run's start: no bookmark passes it.
-    pub started_at: DateTime<Utc>,
+    pub client: &'a Client,
     /// Ids of the lists that other streams go by, so that each list is read
     /// once in a run.
     pub parents: Mutex<HashMap<&'static str, Vec<String>>>,
 }
 
 impl Run<'_> {
+    /// The run's start: no bookmark passes it. The first caller before any
+    /// answer of the API makes a request for it, since it goes by the server's
+    /// clock too.
+    ///
+    /// # Errors
+    /// What ends the run, such as a refused token.
+    pub fn started_at(&self) -> Result<DateTime<Utc>> {
+        if let Some(started_at) = clock::started_at() {
+            return Ok(started_at);
+        }
+        match self.client.ask_for_account() {
+            Err(error) if error.ends_run() => return Err(error),
+            Err(error) => log::warn!("the server's time can't be asked for: {error}"),
+            Ok(()) => {}
+        }
+        Ok(clock::started_at().unwrap_or_else(clock::started_without_answer))
+    }
+
     /// The time to read of a stream that is complete up to `reached`: from
     /// there minus the lookback, or from the start date, to the end date or
     /// the run's start.
-    fn window(&self, stream: &str, reached: Option<DateTime<Utc>>, lookback: Duration) -> Window {
+    ///
+    /// # Errors
+    /// Those of [`Self::started_at`].
+    fn window(
+        &self,
+        stream: &str,
+        reached: Option<DateTime<Utc>>,
+        lookback: Duration,
+    ) -> Result<Window> {
         let settings = self.settings;
         let from = match reached {
             None => settings.start_date,
@@ -53,7 +78,7 @@ impl Run<'_> {
                 from.max(settings.start_date.min(reached))
             }
         };
-        let now = self.started_at;
+        let now = self.started_at()?;
         if from > now {
             log::warn!(
                 "stream `{stream}`: its bookmark or start lies in the future, at {}; \
@@ -61,10 +86,10 @@ impl Run<'_> {
                 timestamp::format(from)
             );
         }
-        Window {
+        Ok(Window {
             from,
             to: settings.end_date.map_or(now, |end| end.min(now)),
-        }
+        })
     }
 }
 
@@ -135,12 +160,12 @@ impl StreamRun<'_> {
     }
 
     /// The time to read, with the lookback of the entity streams.
-    fn window(&self) -> Window {
+    fn window(&self) -> Result<Window> {
         self.window_back(self.run.settings.lookback)
     }
 
     /// The time to read, with another lookback.
-    fn window_back(&self, lookback: Duration) -> Window {
+    fn window_back(&self, lookback: Duration) -> Result<Window> {
         let name = self.stream.name;
         self.run.window(name, self.bookmark(), lookback)
     }

@@ -37,7 +37,7 @@ const MOST_PAGES: u64 = 100;
 
 /// Reads the users that were updated since the bookmark.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
-    let window = stream_run.window();
+    let window = stream_run.window()?;
     let page_size = stream_run.run.settings.page_size;
     let (api, mut sink) = stream_run.split();
     let users = Users {

@@ -11,6 +11,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use url::form_urlencoded;
 
 use super::address::Address;
+use super::clock;
 use super::get::Get;
 use super::limits::{self, Limits};
 use super::problems::{
@@ -23,6 +24,9 @@ use crate::secret::Secret;
 
 /// An answer with more bytes than this is no page of records.
 const LARGEST_BODY: u64 = 256 * 1024 * 1024;
+
+/// The path of the account's configuration.
+const ACCOUNT: &str = "accounts/configuration";
 
 /// How often an answer is tried again that comes from a wrong host rather
 /// than from an API in trouble: the user waits for the message.
@@ -113,6 +117,18 @@ impl Client {
         }
     }
 
+    /// Asks for the account's configuration, which any token may read: its
+    /// answer tells the server's time.
+    ///
+    /// # Errors
+    /// Any error of the API; retries are behind it.
+    pub fn ask_for_account(&self) -> Result<()> {
+        let answer = self.api().get(&Get::new(ACCOUNT), |body| {
+            serde_json::from_str::<serde::de::IgnoredAny>(&body)
+        });
+        answer.map(|_| ())
+    }
+
     /// Sends the request once, with a JSON body as a POST, and reads the answer
     /// to its end.
     fn send(
@@ -175,6 +191,9 @@ impl Client {
                 };
             }
         };
+        if let Err(differ) = clock::observe(&headers) {
+            return Tried::Failed(Error::Clocks(differ));
+        }
         // A 429 says itself how long to wait.
         if status != StatusCode::TOO_MANY_REQUESTS {
             self.options.limits.observe(&headers);

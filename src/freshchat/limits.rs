@@ -4,9 +4,10 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use ureq::http::HeaderMap;
 
+use super::clock;
 use crate::progress;
 
 /// No wait is longer, whatever a header says: the limits are hourly.
@@ -149,7 +150,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         Ok(seconds) => duration(seconds),
         Err(_) => {
             let date = DateTime::parse_from_rfc2822(text).ok()?;
-            (date.to_utc() - Utc::now()).to_std().ok()
+            (date.to_utc() - clock::now()).to_std().ok()
         }
     }
 }
@@ -167,7 +168,7 @@ fn reset_after(headers: &HeaderMap) -> Option<Duration> {
     } else {
         reset / 1000.0
     };
-    duration(seconds - Utc::now().timestamp_millis() as f64 / 1000.0)
+    duration(seconds - clock::now().timestamp_millis() as f64 / 1000.0)
 }
 
 fn duration(seconds: f64) -> Option<Duration> {
@@ -194,7 +195,7 @@ mod tests {
 
     #[test]
     fn reads_every_form_of_wait() {
-        let later = Utc::now() + chrono::Duration::seconds(100);
+        let later = clock::now() + chrono::Duration::seconds(100);
         assert_eq!(wait("retry-after", "7".into()), Some(7.0));
         assert_eq!(wait("x-ratelimitreset", "30".into()), Some(30.0));
         assert_eq!(wait("x-ratelimit-reset", "30".into()), Some(30.0));

@@ -4,6 +4,7 @@
 
 mod address;
 mod client;
+pub mod clock;
 mod get;
 mod limits;
 mod link;

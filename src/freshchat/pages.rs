@@ -12,6 +12,7 @@ use serde::de::{
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::clock;
 use super::link::Link;
 
 /// Where the records stand in an answer.
@@ -72,7 +73,7 @@ impl Page {
             records: found.records,
             pagination: found.pagination,
             next: found.next,
-            read_at: Utc::now(),
+            read_at: clock::now(),
             body,
         })
     }

@@ -12,10 +12,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use chrono::{Local, TimeDelta};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::terminal::Terminal;
+use crate::freshchat::clock;
 use crate::logging;
 
 /// Time between two drawings.
@@ -162,7 +162,7 @@ pub fn waiting(wait: Duration, reason: &str) {
 /// The local time of day of something to come, such as `18:05:10`.
 pub fn time_of(at: Instant) -> String {
     let left = at.saturating_duration_since(Instant::now());
-    let time = Local::now() + TimeDelta::from_std(left).unwrap_or_default();
+    let time = clock::local_time_after(left);
     time.format("%H:%M:%S").to_string()
 }
 

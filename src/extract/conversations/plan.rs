@@ -45,10 +45,14 @@ impl Plan {
     /// What lies before the reports' reach is found by a walk over the users,
     /// whatever the setting says: a run goes by the reports where nothing is
     /// lost by it.
-    pub fn new(run: &Run, streams: &[(&'static Stream, bool)]) -> Self {
+    ///
+    /// # Errors
+    /// Those of [`Run::started_at`].
+    pub fn new(run: &Run, streams: &[(&'static Stream, bool)]) -> Result<Self> {
+        let started_at = run.started_at()?;
         let mut by = run.settings.conversation_discovery;
-        let mut windows = windows(run, by, streams);
-        let oldest = oldest_start(run.started_at);
+        let mut windows = windows(run, by, streams)?;
+        let oldest = oldest_start(started_at);
         let reached_back = windows.iter().all(|(_, window)| window.from >= oldest);
         if by == Discovery::Reports && !reached_back {
             log::warn!(
@@ -57,19 +61,19 @@ impl Plan {
                 timestamp::format(oldest)
             );
             by = Discovery::Users;
-            windows = self::windows(run, by, streams);
+            windows = self::windows(run, by, streams)?;
         }
-        let unfinished = unfinished(run, by, &windows);
-        Self {
+        let unfinished = unfinished(run, by, started_at, &windows);
+        Ok(Self {
             by,
             resumed: unfinished.is_some(),
             progress: unfinished.unwrap_or_else(|| {
                 let first = windows.first();
-                let to = first.map_or(run.started_at, |(_, window)| window.to);
-                Progress::new(run.started_at, to, by)
+                let to = first.map_or(started_at, |(_, window)| window.to);
+                Progress::new(started_at, to, by)
             }),
             windows,
-        }
+        })
     }
 
     /// What the reports are asked for, if they are. Notes in the streams'
@@ -127,7 +131,7 @@ fn windows(
     run: &Run,
     by: Discovery,
     streams: &[(&'static Stream, bool)],
-) -> Vec<(&'static Stream, Window)> {
+) -> Result<Vec<(&'static Stream, Window)>> {
     let window = |(stream, full_table): &(&'static Stream, bool)| {
         let bookmark = run.output.bookmark(stream.name);
         let reached = match (by, &stream.source) {
@@ -143,20 +147,25 @@ fn windows(
             Discovery::Users => run.settings.lookback,
             Discovery::Reports => search_lookback(run.settings),
         };
-        (*stream, run.window(stream.name, reached, lookback))
+        Ok((*stream, run.window(stream.name, reached, lookback)?))
     };
     streams.iter().map(window).collect()
 }
 
 /// The walk that all of the streams were in when it was stopped, if any.
-fn unfinished(run: &Run, by: Discovery, windows: &[(&'static Stream, Window)]) -> Option<Progress> {
+fn unfinished(
+    run: &Run,
+    by: Discovery,
+    started_at: DateTime<Utc>,
+    windows: &[(&'static Stream, Window)],
+) -> Option<Progress> {
     let progress = |(stream, window): &(&'static Stream, Window)| {
         let bookmark = run.output.bookmark(stream.name);
         Progress::read(&bookmark, by, window.from, window.to)
     };
     let unfinished = Progress::common(windows.iter().map(progress))?;
     let begun = unfinished.position != Position::Conversations(None);
-    if !begun && run.started_at - unfinished.started_at > STALE {
+    if !begun && started_at - unfinished.started_at > STALE {
         return None;
     }
     log::info!(

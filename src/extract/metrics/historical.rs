@@ -38,8 +38,8 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let stream = stream_run.stream.name;
     let settings = stream_run.run.settings;
     let interval = settings.metrics_interval;
-    let window = stream_run.window_back(interval.length());
-    let accurate_to = stream_run.run.started_at - SETTLING;
+    let window = stream_run.window_back(interval.length())?;
+    let accurate_to = stream_run.run.started_at()? - SETTLING;
     let slices = Slices::between(window.from, window.to.min(accurate_to), interval);
     let queries = queries(settings, slices.to == interval.floor(accurate_to));
     if queries.is_empty() {

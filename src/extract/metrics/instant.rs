@@ -1,6 +1,5 @@
 //! Instant metrics: how many agents are present, and who.
 
-use chrono::Utc;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -10,7 +9,7 @@ use super::table::{GroupBy, INSTANT, family};
 use crate::error::Result;
 use crate::extract::StreamRun;
 use crate::extract::pool::in_order;
-use crate::freshchat::{Api, Get};
+use crate::freshchat::{Api, Get, clock};
 use crate::timestamp;
 
 /// One value of an answer.
@@ -34,9 +33,9 @@ struct Presence {
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     // One time for all rows: together they are one look at the account. The
     // bookmark stays at the run's start, which no bookmark passes.
-    let read_at = Utc::now();
+    let started_at = stream_run.run.started_at()?;
+    let read_at = clock::now();
     let retrieved_at = timestamp::format(read_at);
-    let started_at = stream_run.run.started_at;
     let workers = stream_run.run.settings.concurrency;
     let mut refusals = Refusals::new(stream_run.stream.name);
     let (api, mut sink) = stream_run.split();

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::answer::{self, key_of};
 use super::slices::{Interval, Slices};
 use super::table::{Aggregator, GroupBy, HISTORICAL, Metric, family};
+use crate::freshchat::clock;
 use crate::timestamp;
 
 /// How a count is marked in the key, where other metrics have the aggregator.
@@ -67,7 +68,7 @@ pub fn rows(body: &str, query: &Query, slices: Slices, x_time: u32) -> serde_jso
     let mut rows = Rows {
         text: String::new(),
         oldest: None,
-        read_at: Utc::now(),
+        read_at: clock::now(),
     };
     for mut entry in answer::parse::<Slice>(body, query.group_by)? {
         let mut common = std::mem::take(&mut entry.rest);

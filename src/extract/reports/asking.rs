@@ -3,7 +3,7 @@
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
 
-use chrono::{SubsecRound, Utc};
+use chrono::SubsecRound;
 
 use super::engine::{Engine, StopOnPanic};
 use super::plan::{Cut, holes};
@@ -11,6 +11,7 @@ use super::schedule::{Action, Schedule};
 use super::slots::{Job, Slot, Step};
 use crate::error::{Error, Result};
 use crate::extract::window::Window;
+use crate::freshchat::clock;
 use crate::freshchat::reports::{Part, Progress, is_unknown_event, look, request};
 
 /// A job is looked at after this share of the time that it has taken so far:
@@ -69,7 +70,7 @@ impl Engine<'_> {
     fn request(&self, at: usize) {
         let (api, event) = (&self.reports[at].api, self.reports[at].source.event);
         let lower_case = event.to_ascii_lowercase();
-        let now = Utc::now().trunc_subsecs(3);
+        let now = clock::now().trunc_subsecs(3);
         let mut state = self.lock();
         let lane = &mut state.tracks[at].lane;
         lane.count_request(now);
@@ -87,7 +88,7 @@ impl Engine<'_> {
         let mut state = self.lock();
         let pause = asked_pause(&requested).max(self.run.settings.report_request_interval);
         state.next_request = Instant::now() + pause;
-        let answered_at = Utc::now().trunc_subsecs(3);
+        let answered_at = clock::now().trunc_subsecs(3);
         state.tracks[at].lane.note_answer(answered_at);
         match requested {
             Ok(id) => {
@@ -159,7 +160,9 @@ impl Engine<'_> {
         let Some(slot) = state.tracks[at].lane.head_mut() else {
             return;
         };
-        let taken = (Utc::now() - job.requested_at).to_std().unwrap_or_default();
+        let taken = (clock::now() - job.requested_at)
+            .to_std()
+            .unwrap_or_default();
         let problem = match looked {
             Ok(Progress::Done(parts)) => return self.done(&mut state, at, job, parts),
             Ok(Progress::Bare) if slot.doubts == 0 => {
@@ -180,7 +183,9 @@ impl Engine<'_> {
 
     /// Has the head's job looked at again when some time has passed.
     pub(super) fn look_later(&self, state: &mut Schedule, at: usize, job: Job) {
-        let taken = (Utc::now() - job.requested_at).to_std().unwrap_or_default();
+        let taken = (clock::now() - job.requested_at)
+            .to_std()
+            .unwrap_or_default();
         let wait = self.run.settings.report_poll_interval.max(taken / LOOK_SHARE);
         let look_at = Instant::now() + wait;
         if let Some(slot) = state.tracks[at].lane.head_mut() {

@@ -84,17 +84,20 @@ impl Drop for StopOnPanic<'_, '_> {
 impl<'a> Engine<'a> {
     /// Plans the streams' windows; `conversations` is where those are searched
     /// for.
+    ///
+    /// # Errors
+    /// Those of [`Run::started_at`].
     pub fn new(
         run: &'a Run<'a>,
         storage: &'a Storage,
         reports: Vec<ReportRun<'a>>,
         conversations: Option<Search>,
-    ) -> Self {
+    ) -> Result<Self> {
         let mut tracks = Vec::new();
         let mut kept = Vec::new();
         for report in reports {
             let source = report.source;
-            let lane = lane(run, &report, conversations);
+            let lane = lane(run, &report, conversations)?;
             let writer = RowWriter::new(
                 report.writer,
                 source.event,
@@ -114,7 +117,7 @@ impl<'a> Engine<'a> {
                 selected: report.selected,
             });
         }
-        Self {
+        Ok(Self {
             run,
             downloads: Downloads {
                 storage,
@@ -131,7 +134,7 @@ impl<'a> Engine<'a> {
             schedule: Mutex::new(Schedule::new(run, tracks)),
             changed: Condvar::new(),
             conversations: Mutex::default(),
-        }
+        })
     }
 
     /// Extracts all streams; returns when each has ended.

@@ -16,6 +16,7 @@ use super::unpack::{self, BadFile, for_each_member, is_csv};
 use crate::error::Error;
 use crate::extract::ids::Ids;
 use crate::extract::window::Window;
+use crate::freshchat::clock;
 use crate::singer::{Fields, Output, RecordWriter};
 use crate::timestamp;
 
@@ -232,7 +233,7 @@ impl RowWriter {
         job: &mut JobRows,
         output: &Output,
     ) -> Result<(), RowError> {
-        self.records.extracted_at(chrono::Utc::now());
+        self.records.extracted_at(clock::now());
         if let Some(again) = again {
             job.repeats.count(again).map_err(RowError::Local)?;
         }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::engine::ReportRun;
 use super::lane::{Lane, last_requested_at, read_back_on};
@@ -13,6 +13,7 @@ use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::extract::Run;
 use crate::extract::window::Window;
+use crate::freshchat::clock;
 use crate::freshchat::reports::Part;
 use crate::singer::Bookmark;
 use crate::streams::{ReportSource, STREAMS, Source, Stream};
@@ -163,7 +164,7 @@ impl Schedule {
 
 impl Track {
     fn can_ask(&self) -> bool {
-        self.ended.is_none() && self.lane.has_planned() && !self.lane.is_spent(Utc::now())
+        self.ended.is_none() && self.lane.has_planned() && !self.lane.is_spent(clock::now())
     }
 
     /// Whether nothing is left to do, or nothing today.
@@ -173,7 +174,7 @@ impl Track {
         }
         match self.lane.head().map(|slot| &slot.step) {
             None => true,
-            Some(Step::Planned) if self.lane.is_spent(Utc::now()) => {
+            Some(Step::Planned) if self.lane.is_spent(clock::now()) => {
                 log::warn!(
                     "report {event}: today's jobs are all asked for; it goes on with the first \
                      run after midnight UTC"
@@ -186,11 +187,15 @@ impl Track {
 }
 
 /// The lane of a report, which may be searched for conversations.
-pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Lane {
+///
+/// # Errors
+/// Those of [`Run::started_at`].
+pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Result<Lane> {
     let bookmark = run.output.bookmark(report.stream.name);
     let conversations = conversations.filter(|_| report.source.names_conversations);
     let mut lookback = lookback(run, report.source);
-    let today = run.started_at.date_naive();
+    let started_at = run.started_at()?;
+    let today = started_at.date_naive();
     let is_long = lookback > DAILY_FROM;
     let is_due = read_back_on(&bookmark) != Some(today);
     if is_long && !is_due {
@@ -200,9 +205,10 @@ pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Lan
     if conversations.is_some() {
         lookback = lookback.max(search_lookback(run.settings));
     }
-    let rows = report
-        .selected
-        .then(|| rows(run, report, &bookmark, lookback));
+    let rows = match report.selected {
+        true => Some(rows(run, report, &bookmark, lookback)?),
+        false => None,
+    };
     let wanted = Wanted {
         rows,
         conversations,
@@ -213,12 +219,12 @@ pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Lan
         report.source.cut,
         lookback,
         run.settings.report_jobs_per_event_per_day,
-        run.started_at,
+        started_at,
     );
     if is_long && is_due && report.selected {
         lane.note_long_lookback(today);
     }
-    lane
+    Ok(lane)
 }
 
 /// How far before its bookmark a report is read again: as the setting has it,
@@ -257,11 +263,11 @@ pub fn search_lookback(settings: &Settings) -> Duration {
 
 /// The rows of a stream: from its bookmark minus the lookback, or from the
 /// start date, but no further back than the API takes.
-fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) -> Rows {
+fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) -> Result<Rows> {
     let event = report.source.event;
     let reached = bookmark.value().filter(|_| !report.full_table);
-    let window = run.window(report.stream.name, reached, lookback);
-    let oldest = oldest_start(run.started_at);
+    let window = run.window(report.stream.name, reached, lookback)?;
+    let oldest = oldest_start(run.started_at()?);
     if window.from < oldest {
         log::warn!("report {event}: the API gives no rows before {oldest}; it starts there");
     }
@@ -269,7 +275,7 @@ fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) 
         from: window.from.max(oldest),
         ..window
     };
-    Rows { reached, whole }
+    Ok(Rows { reached, whole })
 }
 
 /// How long the requests of earlier runs still hold up the first one, whatever
@@ -285,6 +291,6 @@ fn wait_of_earlier_runs(run: &Run) -> Duration {
     else {
         return Duration::ZERO;
     };
-    let passed = (Utc::now() - last).max(TimeDelta::zero());
+    let passed = (clock::now() - last).max(TimeDelta::zero());
     interval.saturating_sub(passed.to_std().unwrap_or_default())
 }

@@ -61,6 +61,8 @@ pub enum FaultKind {
     Stall(Duration),
     /// Silence in the middle of the body.
     StallMidBody(Duration),
+    /// The body byte by byte, with this pause after each.
+    Trickle(Duration),
     /// 200 with an HTML page, as a wrong host answers.
     Html,
     /// 200 that says JSON and is none.

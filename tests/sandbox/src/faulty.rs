@@ -7,15 +7,16 @@ use crate::control::Stop;
 use crate::faults::FaultKind;
 use crate::http::{Delivery, Response};
 use crate::limits;
-use crate::quirks::Quirks;
+use crate::options::Options;
 
 /// The answer of `respond`, or what `fault` puts in its place.
 pub fn apply(
     fault: Option<FaultKind>,
-    quirks: &Quirks,
+    options: &Options,
     stop: &Stop,
     respond: impl FnOnce() -> Response,
 ) -> Response {
+    let quirks = &options.quirks;
     let delivered = |delivery, response| Response {
         delivery,
         ..response
@@ -24,7 +25,7 @@ pub fn apply(
         None => respond(),
         Some(FaultKind::Status(429)) => {
             let mut response = Problem::of_status(429).response(quirks.error_style);
-            limits::add_retry_after(&mut response, quirks, Duration::from_secs(1));
+            limits::add_retry_after(&mut response, options, Duration::from_secs(1));
             response
         }
         Some(FaultKind::Status(status)) => Problem::of_status(status).response(quirks.error_style),
@@ -40,6 +41,7 @@ pub fn apply(
         Some(FaultKind::Reset) => delivered(Delivery::Nothing, Response::json(200, "")),
         Some(FaultKind::CloseMidBody) => delivered(Delivery::Half, respond()),
         Some(FaultKind::StallMidBody(pause)) => delivered(Delivery::Pause(pause), respond()),
+        Some(FaultKind::Trickle(pause)) => delivered(Delivery::Trickle(pause), respond()),
         Some(FaultKind::TruncatedJson) => {
             let mut response = respond();
             response.body.truncate(response.body.len() / 2);

@@ -191,6 +191,8 @@ pub enum Delivery {
     Half,
     /// Half of the body, silence, then the rest.
     Pause(Duration),
+    /// The body byte by byte, with this pause after each.
+    Trickle(Duration),
 }
 
 #[derive(Debug)]

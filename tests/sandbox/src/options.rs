@@ -5,8 +5,9 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
+use crate::clock;
 use crate::faults::Fault;
 use crate::quirks::Quirks;
 
@@ -29,6 +30,9 @@ pub struct Options {
     pub hourly_limit: Option<u32>,
     /// The length of the simulated hour.
     pub hour: Duration,
+    /// guessed: how far the account's clock is ahead of the real one. It counts for the `Date`
+    /// header, Unix times of resets, edits, additions and arriving messages.
+    pub clock_offset: TimeDelta,
     pub quirks: Quirks,
     pub faults: Vec<Fault>,
     pub edits: Edits,
@@ -48,11 +52,19 @@ impl Default for Options {
             latency: Duration::ZERO,
             hourly_limit: None,
             hour: Duration::from_secs(3600),
+            clock_offset: TimeDelta::zero(),
             quirks: Quirks::default(),
             faults: Vec::new(),
             edits: Edits::default(),
             report_files: BTreeMap::new(),
         }
+    }
+}
+
+impl Options {
+    /// The instant of the account's clock, in milliseconds.
+    pub fn now(&self) -> i64 {
+        clock::now() + self.clock_offset.num_milliseconds()
     }
 }
 

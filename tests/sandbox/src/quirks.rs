@@ -23,11 +23,17 @@ pub struct Quirks {
     pub conversation_times: bool,
     /// Whether `updated_from` takes in its own instant.
     pub updated_from: Edge,
+    pub date_header: DateHeader,
+    /// guessed: a 429 for the spent hour has no header of the limit.
+    pub bare_429: bool,
     pub reset_header: ResetHeader,
     pub retry_after: RetryAfter,
     pub error_style: ErrorStyle,
     /// Endpoint templates that answer 403.
     pub forbidden: Vec<String>,
+    /// guessed: endpoint templates of a feature that the account lacks, and the status that they
+    /// answer with.
+    pub lacking: Vec<(String, u16)>,
     /// Users and others with values that the document rules out; at the start.
     pub odd_records: OddRecords,
     /// Records carry the fields that a commercial connector lists and live answers often lack;
@@ -64,10 +70,13 @@ impl Default for Quirks {
             conversation_properties: PropertiesShape::Object,
             conversation_times: true,
             updated_from: Edge::After,
+            date_header: DateHeader::Present,
+            bare_429: false,
             reset_header: ResetHeader::RateLimitResetSeconds,
             retry_after: RetryAfter::None,
             error_style: ErrorStyle::Documented,
             forbidden: Vec::new(),
+            lacking: Vec::new(),
             odd_records: OddRecords::default(),
             connector_fields: false,
             new_fields: false,
@@ -123,6 +132,17 @@ pub enum Edge {
     Inclusive,
 }
 
+/// The header that says when an answer was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DateHeader {
+    /// documented: RFC 9110 has it in each answer of a server with a clock.
+    Present,
+    /// guessed
+    Absent,
+    /// guessed: a cache answers that has had the answer for so long.
+    Aged(Duration),
+}
+
 /// The header that says when the hour ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetHeader {
@@ -133,6 +153,8 @@ pub enum ResetHeader {
     DashedSeconds,
     /// `X-RateLimit-Reset`: Unix time in seconds
     DashedUnixTime,
+    /// guessed: `X-RateLimit-Reset` with this value, whenever the hour ends
+    Fixed(i64),
 }
 
 /// The header of a 429.

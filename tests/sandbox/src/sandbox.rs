@@ -1,11 +1,13 @@
 //! The handle by which a test holds an account.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::clock;
+use crate::account::Account;
+use crate::clock::{self, SECOND};
 use crate::control::Request;
 use crate::faults::FaultCounts;
 use crate::options::Options;
@@ -167,13 +169,28 @@ impl Sandbox {
     }
 }
 
-/// Changes of the account between two runs. Times are those of the real clock.
+/// Changes of the account between two runs. Times are those of the account's clock.
 impl Sandbox {
+    /// Makes a change, and waits for the next second: the `Date` of a later answer, which has
+    /// whole seconds, is not before the change.
+    fn change<T>(&self, make: impl FnOnce(&mut Account, i64) -> T) -> T {
+        let mut world = self.shared.world_mut();
+        let now = world.options.now();
+        let made = make(&mut world.account, now);
+        drop(world);
+        let left = SECOND - now.rem_euclid(SECOND);
+        self.shared
+            .stop
+            .wait(Duration::from_millis(left.unsigned_abs()));
+        made
+    }
+
     /// Gives user `index` (in the order of making) a new first name; its id.
     pub fn edit_user(&self, index: usize) -> String {
-        let users = &mut self.shared.world_mut().account.users;
-        users.edit(index, clock::now());
-        users.id(index)
+        self.change(|account, now| {
+            account.users.edit(index, now);
+            account.users.id(index)
+        })
     }
 
     /// Deletes user `index`, and the conversations that no other user lists; its id.
@@ -185,16 +202,18 @@ impl Sandbox {
 
     /// Adds a user; its id.
     pub fn add_user(&self) -> String {
-        let users = &mut self.shared.world_mut().account.users;
-        let index = users.add(clock::now());
-        users.id(index)
+        self.change(|account, now| {
+            let index = account.users.add(now);
+            account.users.id(index)
+        })
     }
 
     /// Begins a conversation of user `index`, with one message; its id.
     pub fn add_conversation(&self, index: usize) -> String {
-        let conversations = &mut self.shared.world_mut().account.conversations;
-        let added = conversations.add(index, clock::now());
-        conversations.id(added)
+        self.change(|account, now| {
+            let added = account.conversations.add(index, now);
+            account.conversations.id(added)
+        })
     }
 
     /// Lets a message arrive in a conversation.
@@ -202,9 +221,11 @@ impl Sandbox {
     /// # Panics
     /// If there is no conversation with this id.
     pub fn add_message(&self, conversation: &str) {
-        let conversations = &mut self.shared.world_mut().account.conversations;
-        let index = conversations.find(conversation);
-        conversations.add_message(index.expect("a known conversation"), clock::now());
+        self.change(|account, now| {
+            let index = account.conversations.find(conversation);
+            let index = index.expect("a known conversation");
+            account.conversations.add_message(index, now);
+        });
     }
 
     /// Adds a row to the report of `event`, dated at any time: as a rating that comes in late.

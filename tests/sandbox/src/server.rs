@@ -204,6 +204,17 @@ fn deliver(
             drop(guard);
             stream.write_all(&body[half..])?;
         }
+        Delivery::Trickle(pause) => {
+            stream.write_all(&bytes)?;
+            for byte in &body {
+                stream.write_all(&[*byte])?;
+                shared.stop.wait(pause);
+                if shared.stop.is_set() {
+                    break;
+                }
+            }
+            drop(guard);
+        }
         Delivery::Whole if body.len() > LARGE => {
             stream.write_all(&bytes)?;
             drop(guard);

@@ -5,7 +5,6 @@ use serde_json::json;
 use super::paging::Page;
 use super::{Call, Problem};
 use crate::account::{self, Account};
-use crate::clock;
 use crate::http::{self, Response};
 
 /// "A maximum of 50 message objects can be displayed in each page."
@@ -55,7 +54,7 @@ pub fn messages(call: &Call<'_>) -> Result<Response, Problem> {
         if control.messages_arrived < most {
             control.messages_arrived += 1;
             let conversations = &mut world.account.conversations;
-            conversations.add_message(index, clock::now());
+            conversations.add_message(index, call.options.now());
         }
     }
     Ok(Response::json(200, body.to_string()))

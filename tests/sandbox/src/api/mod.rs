@@ -88,13 +88,12 @@ pub fn answer(shared: &Shared, request: &Request, connection: u64) -> Response {
         endpoint,
         id,
     };
-    let mut response = faulty::apply(fault, &options.quirks, &shared.stop, || {
-        respond(&call, allowance)
-    });
+    let mut response = faulty::apply(fault, &options, &shared.stop, || respond(&call, allowance));
     response.add_header("X-Trace-ID", format_args!("trace-{number:016x}"));
     if let Some(allowance) = allowance {
-        limits::add_limit(&mut response, &options.quirks, allowance);
+        limits::add_limit(&mut response, &options, allowance);
     }
+    limits::add_date(&mut response, &options);
     let sent = response.delivery != Delivery::Nothing;
     let status = if sent { response.status } else { 0 };
     shared.control().set_status(number, status);
@@ -106,7 +105,7 @@ fn respond(call: &Call<'_>, allowance: Option<Allowance>) -> Response {
     let quirks = &call.options.quirks;
     if let Some(allowance) = allowance.filter(|allowance| !allowance.granted) {
         let mut response = Problem::of_status(429).response(quirks.error_style);
-        limits::add_retry_after(&mut response, quirks, allowance.resets_in);
+        limits::add_retry_after(&mut response, call.options, allowance.resets_in);
         return response;
     }
     permitted(call).unwrap_or_else(|mut problem| {
@@ -122,6 +121,10 @@ fn permitted(call: &Call<'_>) -> Result<Response, Problem> {
     let quirks = &call.options.quirks;
     if call.request.header("Authorization") != Some(&format!("Bearer {}", call.shared.token)) {
         return Err(Problem::of_status(401));
+    }
+    let mut lacking = quirks.lacking.iter();
+    if let Some((_, status)) = lacking.find(|(own, _)| own == call.endpoint) {
+        return Err(Problem::of_status(*status));
     }
     if quirks.forbidden.iter().any(|own| own == call.endpoint) {
         return Err(Problem::of_status(403));

@@ -9,7 +9,6 @@ use super::routes::USER_FILTERS;
 use super::{Call, Problem};
 use crate::account::Account;
 use crate::account::users::{Order, Windows};
-use crate::clock;
 use crate::http::Response;
 use crate::quirks::Edge;
 
@@ -110,7 +109,9 @@ fn change_account(call: &Call<'_>, middle: Option<u32>) {
     let most = edits.most.min(count);
     let until = most.min(control.edits_made + edits.after_each_users_page);
     for number in control.edits_made..until {
-        account.users.edit(spread(number, count), clock::now());
+        account
+            .users
+            .edit(spread(number, count), call.options.now());
     }
     control.edits_made = control.edits_made.max(until);
     if let Some(at) = middle.filter(|_| control.users_deleted < edits.delete_users) {

@@ -116,7 +116,7 @@ fn asked<'a>(call: &'a Call<'_>) -> Result<Asked<'a>, Problem> {
         return refuse("the end is not after the start".to_owned());
     }
     if let MetricRange::Refuse(back) = call.options.quirks.metrics.range
-        && start < clock::now() - millis(back)
+        && start < call.options.now() - millis(back)
     {
         return refuse("the start lies too far back".to_owned());
     }
@@ -165,7 +165,7 @@ fn intervals(call: &Call<'_>, asked: &Asked<'_>) -> Result<Vec<(i64, i64)>, Prob
         intervals.push((edge(number), edge(number + 1).min(asked.end)));
     }
     if let MetricRange::Empty(back) = call.options.quirks.metrics.range {
-        let oldest = clock::now() - millis(back);
+        let oldest = call.options.now() - millis(back);
         intervals.retain(|&(start, _)| start >= oldest);
     }
     Ok(intervals)

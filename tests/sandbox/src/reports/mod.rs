@@ -9,7 +9,7 @@ mod rewritten;
 mod rows;
 mod storage;
 
-use chrono::{Months, NaiveTime, Utc};
+use chrono::{Months, NaiveTime};
 use serde_json::{Map, Value, json};
 
 use crate::api::{Call, Problem};
@@ -87,7 +87,7 @@ fn window(call: &Call<'_>, event: &Event, body: &Value) -> Result<(i64, i64), Pr
     };
     let (start, end) = (time("start")?, time("end")?);
     let longest = if event.daily { DAY } else { MONTH };
-    let today = Utc::now().date_naive();
+    let today = clock::date_time(call.options.now()).date_naive();
     let oldest = today.checked_sub_months(Months::new(15)).unwrap_or(today);
     let oldest = oldest.and_time(NaiveTime::MIN).and_utc().timestamp_millis();
     if start >= end {

@@ -19,9 +19,7 @@ pub fn answer(shared: &Shared, request: &Request, connection: u64) -> Response {
         (number, control.faults.next(&options.faults, "storage"))
     };
     shared.stop.wait(options.latency);
-    let response = faulty::apply(fault, &options.quirks, &shared.stop, || {
-        file(shared, request)
-    });
+    let response = faulty::apply(fault, &options, &shared.stop, || file(shared, request));
     let sent = response.delivery != Delivery::Nothing;
     let status = if sent { response.status } else { 0 };
     shared.control().set_status(number, status);

@@ -1,0 +1,260 @@
+//! The time: the earlier of the server's clock and this machine's.
+//!
+//! Bookmarks and windows go by it. A time that is too early makes the next run
+//! repeat records; one that is too late makes it miss them. The server's time
+//! is the `Date` header of an answer (RFC 9110, 6.6.1), which has whole seconds
+//! and is rounded down. From then on the monotonic clock carries the time, so
+//! that a correction of the system's clock doesn't move it.
+//!
+//! This is the only file that asks the system for the time of day; `clippy.toml`
+//! keeps the others from it.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Local, NaiveTime, SubsecRound, TimeDelta, Utc};
+use ureq::http::{HeaderMap, header};
+
+use crate::timestamp;
+
+/// A larger difference between the two clocks is logged.
+const NOTABLE: TimeDelta = TimeDelta::minutes(1);
+
+/// A larger difference ends the run: one of the two is wrong by the date.
+const LARGEST: TimeDelta = TimeDelta::days(1);
+
+static CLOCK: Clock = Clock::new();
+
+/// The two clocks of a run.
+struct Clock(Mutex<State>);
+
+struct State {
+    /// The time when the first answer came, or the first with a `Date`.
+    anchor: Option<(Instant, DateTime<Utc>)>,
+    /// This machine's time minus the server's.
+    difference: Option<TimeDelta>,
+    /// The run's start, once somebody went by it.
+    started_at: Option<DateTime<Utc>>,
+}
+
+/// Two clocks that are too far apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ClocksDiffer {
+    machine: DateTime<Utc>,
+    server: DateTime<Utc>,
+}
+
+impl fmt::Display for ClocksDiffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "this machine's clock says {}, and the server's says {}",
+            timestamp::format(self.machine),
+            timestamp::format(self.server)
+        )
+    }
+}
+
+/// The time now. Before the first answer, this machine's.
+pub fn now() -> DateTime<Utc> {
+    CLOCK.now()
+}
+
+/// The run's start, in whole milliseconds: the time when the first answer with
+/// a `Date` came. None before any answer.
+pub fn started_at() -> Option<DateTime<Utc>> {
+    CLOCK.started_at()
+}
+
+/// The run's start where no answer can be had: this machine's time, unless an
+/// answer came.
+pub fn started_without_answer() -> DateTime<Utc> {
+    CLOCK.started_without_answer(machine())
+}
+
+/// How far this machine's clock is ahead of the server's, as far as whole
+/// seconds tell; none before an answer with a `Date`.
+pub fn ahead_of_server() -> Option<TimeDelta> {
+    CLOCK.lock().difference
+}
+
+/// Takes in the headers of an answer of the API.
+///
+/// # Errors
+/// The clocks are more than a day apart; or more than a minute, and a start by
+/// this machine's clock is too late.
+pub fn observe(headers: &HeaderMap) -> Result<(), ClocksDiffer> {
+    CLOCK.observe(date_of(headers), machine())
+}
+
+/// This machine's time, for log lines.
+#[expect(clippy::disallowed_methods, reason = "the one place that may")]
+pub fn machine() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// The local time of day after a wait, for people.
+#[expect(clippy::disallowed_methods, reason = "the one place that may")]
+pub fn local_time_after(wait: Duration) -> NaiveTime {
+    let wait = TimeDelta::from_std(wait).unwrap_or_default();
+    (Local::now() + wait).time()
+}
+
+/// The `Date` of an answer. One with an `Age` comes from a cache, and its date
+/// is that of another time.
+fn date_of(headers: &HeaderMap) -> Option<DateTime<Utc>> {
+    if headers.contains_key(header::AGE) {
+        return None;
+    }
+    let date = headers.get(header::DATE)?.to_str().ok()?;
+    let date = DateTime::parse_from_rfc2822(date.trim()).ok()?;
+    Some(date.to_utc())
+}
+
+impl Clock {
+    const fn new() -> Self {
+        Self(Mutex::new(State {
+            anchor: None,
+            difference: None,
+            started_at: None,
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        match self.lock().anchor {
+            Some((at, time)) => time + at.elapsed(),
+            None => machine(),
+        }
+    }
+
+    fn started_at(&self) -> Option<DateTime<Utc>> {
+        let mut state = self.lock();
+        if state.started_at.is_none() {
+            let (_, time) = state.anchor?;
+            if state.difference.is_none() {
+                log::warn!(
+                    "the server doesn't say what time it is: the run goes by this machine's \
+                     clock, {}; if it is ahead of the server's by more than `lookback_seconds`, \
+                     records are missed",
+                    timestamp::format(time)
+                );
+            }
+            state.started_at = Some(time.trunc_subsecs(3));
+        }
+        state.started_at
+    }
+
+    fn started_without_answer(&self, machine: DateTime<Utc>) -> DateTime<Utc> {
+        let mut state = self.lock();
+        state.anchor.get_or_insert((Instant::now(), machine));
+        drop(state);
+        self.started_at().unwrap_or(machine)
+    }
+
+    fn observe(
+        &self,
+        date: Option<DateTime<Utc>>,
+        machine: DateTime<Utc>,
+    ) -> Result<(), ClocksDiffer> {
+        let mut state = self.lock();
+        state.anchor.get_or_insert((Instant::now(), machine));
+        let (Some(server), None) = (date, state.difference) else {
+            return Ok(());
+        };
+        let difference = machine - server;
+        state.difference = Some(difference);
+        state.anchor = Some((Instant::now(), server.min(machine)));
+        let too_late = state.started_at.is_some() && difference > NOTABLE;
+        if too_late || difference.abs() > LARGEST {
+            return Err(ClocksDiffer { machine, server });
+        }
+        if difference.abs() > NOTABLE {
+            log::warn!(
+                "this machine's clock is {} s {} the server's; the run goes by the earlier one",
+                difference.num_seconds().abs(),
+                match difference > TimeDelta::zero() {
+                    true => "ahead of",
+                    false => "behind",
+                }
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn time(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(1_700_000_000 + seconds, 123_456_789).unwrap_or_default()
+    }
+
+    #[test]
+    fn the_earlier_clock_counts() {
+        for (server, machine, earlier) in [(-600, 0, -600), (600, 0, 0)] {
+            let clock = Clock::new();
+            assert_eq!(clock.started_at(), None);
+            clock.observe(None, time(machine)).unwrap();
+            clock.observe(Some(time(server)), time(machine)).unwrap();
+            // What later answers say moves nothing.
+            clock.observe(Some(time(50)), time(70)).unwrap();
+            assert_eq!(clock.started_at(), Some(time(earlier).trunc_subsecs(3)));
+            assert!(clock.now() >= time(earlier) && clock.now() < time(earlier + 60));
+            let difference = TimeDelta::seconds(machine - server);
+            assert_eq!(clock.lock().difference, Some(difference));
+        }
+    }
+
+    #[test]
+    fn without_a_date_this_machine_counts() {
+        let clock = Clock::new();
+        clock.observe(None, time(0)).unwrap();
+        clock.observe(None, time(9)).unwrap();
+        assert_eq!(clock.started_at(), Some(time(0).trunc_subsecs(3)));
+        assert_eq!(
+            Clock::new().started_without_answer(time(5)),
+            time(5).trunc_subsecs(3)
+        );
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_by_the_date_is_an_error() {
+        let day = 24 * 3600;
+        for (server, wrong) in [
+            (day, false),
+            (-day, false),
+            (day + 1, true),
+            (-day - 1, true),
+        ] {
+            let observed = Clock::new().observe(Some(time(server)), time(0));
+            assert_eq!(observed.is_err(), wrong, "{server}");
+        }
+    }
+
+    #[test]
+    fn a_start_that_turns_out_too_late_is_an_error() {
+        for (server, wrong) in [(-30, false), (-90, true), (90, false)] {
+            let clock = Clock::new();
+            clock.started_without_answer(time(0));
+            let observed = clock.observe(Some(time(server)), time(0));
+            assert_eq!(observed.is_err(), wrong, "{server}");
+        }
+    }
+
+    #[test]
+    fn a_date_from_a_cache_does_not_count() {
+        let mut headers = HeaderMap::new();
+        let date = "Sun, 06 Nov 1994 08:49:37 GMT";
+        headers.insert(header::DATE, date.parse().unwrap());
+        let read = timestamp::parse("1994-11-06T08:49:37Z");
+        assert_eq!(date_of(&headers), read);
+        headers.insert(header::AGE, "0".parse().unwrap());
+        assert_eq!(date_of(&headers), None);
+    }
+}
