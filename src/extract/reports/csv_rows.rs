@@ -1,7 +1,7 @@
 //! The rows of a CSV file, one after the other in one buffer.
 
 use std::borrow::Cow;
-use std::io::Read;
+use std::io::{self, Read};
 
 use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 
@@ -31,11 +31,11 @@ impl<'a> CsvRows<'a> {
     /// replaced, and NUL characters stay.
     ///
     /// # Errors
-    /// [`BadFile::Damaged`].
+    /// [`BadFile`].
     pub fn next(&mut self) -> Result<Option<&StringRecord>, BadFile> {
         let mut bytes = self.row.take().map_or_else(ByteRecord::new, StringRecord::into_byte_record);
         let read = self.reader.read_byte_record(&mut bytes);
-        if !read.map_err(|error| BadFile::Damaged(error.to_string()))? {
+        if !read.map_err(|error| BadFile::from(io::Error::from(error)))? {
             return Ok(None);
         }
         let row = StringRecord::from_byte_record(bytes)

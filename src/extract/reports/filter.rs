@@ -1,6 +1,8 @@
 //! Which rows of a file may share their identity with another one, told in
 //! memory of a fixed size.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 /// Bits that are set for one hash.
 const BITS: u32 = 4;
 
@@ -55,15 +57,21 @@ impl Filter {
     }
 }
 
+/// One file at a time has its hashes noted, so that the memory of one is enough.
+static TURN: Mutex<()> = Mutex::new(());
+
 /// Finds the hashes of a file's rows that may come more than once.
 pub struct Counting {
     seen: Filter,
     again: Filter,
+    _turn: MutexGuard<'static, ()>,
 }
 
 impl Counting {
+    /// Waits until no other file is being looked at.
     pub fn new() -> Self {
         Self {
+            _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner),
             seen: Filter::new(SEEN_BYTES),
             again: Filter::new(AGAIN_BYTES),
         }

@@ -7,12 +7,16 @@ use memchr::{memchr, memchr3, memrchr3};
 /// The longest cell, in bytes: far more than any message has.
 const LONGEST_CELL: u64 = 16 << 20;
 
-/// A reader that looks at what goes through it, and fails at the first sign
-/// of damage: text behind a closing quote, which a quote without its partner
-/// leads to, and cells of an absurd length. Both would make one row of many.
+/// A reader that looks at what goes through it, and fails behind the first
+/// sign of damage: text behind a closing quote, which a quote without its
+/// partner leads to, and cells of an absurd length. Both would make one row of
+/// many.
 pub struct Checked<R> {
     inner: R,
     quotes: Quotes,
+    /// What is wrong with what was read: the header in it may still show that
+    /// this is no report.
+    damage: Option<io::Error>,
 }
 
 impl<R: Read> Checked<R> {
@@ -20,6 +24,7 @@ impl<R: Read> Checked<R> {
         Self {
             inner,
             quotes: Quotes::default(),
+            damage: None,
         }
     }
 
@@ -35,8 +40,11 @@ impl<R: Read> Checked<R> {
 
 impl<R: Read> Read for Checked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(damage) = self.damage.take() {
+            return Err(damage);
+        }
         let read = self.inner.read(buffer)?;
-        self.quotes.pass(&buffer[..read])?;
+        self.damage = self.quotes.pass(&buffer[..read]).err();
         Ok(read)
     }
 }

@@ -36,7 +36,11 @@ pub enum BadFile {
 
 impl From<io::Error> for BadFile {
     fn from(error: io::Error) -> Self {
-        BadFile::Damaged(error.to_string())
+        match error.kind() {
+            // A compression that nothing here can undo.
+            io::ErrorKind::Unsupported => BadFile::Unusable(error.to_string()),
+            _ => BadFile::Damaged(error.to_string()),
+        }
     }
 }
 
