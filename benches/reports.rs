@@ -99,7 +99,10 @@ fn compare(files: &Path, rows: u64, rounds: u64) -> io::Result<()> {
             _ => (sorted, MOST_OF_SORTED),
         };
         let ratio = tap.as_secs_f64() / beside.as_secs_f64();
-        println!("ratio           {ratio:>8.2}    of {most}: {}", judge(ratio <= most));
+        println!(
+            "ratio           {ratio:>8.2}    of {most}: {}",
+            judge(ratio <= most)
+        );
         let fits = judge(memory < MOST_MEMORY);
         println!(
             "peak memory     {:>8.1} MiB of {}: {fits}",

@@ -101,7 +101,11 @@ impl ReportSource {
         Self::new(event, &[&["agent_id"]], RowTime::Column("created_at"))
     }
 
-    const fn new(event: &'static str, of: &'static [&'static [&'static str]], time: RowTime) -> Self {
+    const fn new(
+        event: &'static str,
+        of: &'static [&'static [&'static str]],
+        time: RowTime,
+    ) -> Self {
         Self {
             event,
             lower_case: false,

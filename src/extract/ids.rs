@@ -82,7 +82,14 @@ impl Ids {
         let runs = starts.zip(&self.runs).zip(self.file.iter().cycle());
         let runs = runs.map(|((start, end), file)| -> Source {
             Box::new(Run {
-                rest: BufReader::with_capacity(CHUNK, Section { file, start, end: *end }),
+                rest: BufReader::with_capacity(
+                    CHUNK,
+                    Section {
+                        file,
+                        start,
+                        end: *end,
+                    },
+                ),
             })
         });
         let memory: Source = Box::new(self.memory.iter().cloned().map(Ok));
@@ -234,7 +241,8 @@ impl Id {
         from.read_exact(&mut form)?;
         from.read_exact(&mut length)?;
         let mut bytes = Vec::new();
-        from.take(u64::from_le_bytes(length)).read_to_end(&mut bytes)?;
+        from.take(u64::from_le_bytes(length))
+            .read_to_end(&mut bytes)?;
         let damaged = || io::Error::from(io::ErrorKind::InvalidData);
         let number = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes).map_err(|_| damaged());
         match form {
@@ -304,7 +312,8 @@ mod tests {
         let number = |at: u64| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 1_000_003;
         let count = 600_000;
         for at in 0..count {
-            ids.insert(&format!("app_{:09}_feedback", number(at))).unwrap();
+            ids.insert(&format!("app_{:09}_feedback", number(at)))
+                .unwrap();
         }
         assert!(ids.runs.len() == 1 && ids.bytes <= IN_MEMORY);
         let distinct: std::collections::HashSet<u64> = (0..count).map(number).collect();

@@ -147,12 +147,14 @@ impl Answer {
     fn take_parts(&mut self) -> Option<Vec<AnswerPart>> {
         // A job may also refer to itself, by a path on this host.
         let is_file = |address: String| address.contains("://") && self.link["rel"] != ITSELF;
-        let single = address(&self.link).is_some_and(is_file).then(|| AnswerPart {
-            link: self.link.take(),
-            from: Value::Null,
-            to: Value::Null,
-            status: Value::Null,
-        });
+        let single = address(&self.link)
+            .is_some_and(is_file)
+            .then(|| AnswerPart {
+                link: self.link.take(),
+                from: Value::Null,
+                to: Value::Null,
+                status: Value::Null,
+            });
         match self.links.take() {
             Some(parts) if !parts.is_empty() => Some(parts),
             empty => single.map(|part| vec![part]).or(empty),
@@ -299,10 +301,19 @@ mod tests {
         }]);
         let link = json!({"rel": "extraction", "href": "https://s/a"});
         assert_eq!(read(json!({"status": "COMPLETED", "link": link})), done);
-        assert_eq!(read(json!({"status": "success", "links": null, "link": "https://s/a"})), done);
-        assert_eq!(read(json!({"status": "PENDING", "link": link})), Progress::Pending);
+        assert_eq!(
+            read(json!({"status": "success", "links": null, "link": "https://s/a"})),
+            done
+        );
+        assert_eq!(
+            read(json!({"status": "PENDING", "link": link})),
+            Progress::Pending
+        );
         let itself = json!({"rel": "extracts", "href": "/reports/raw/j-1"});
-        assert_eq!(read(json!({"status": "COMPLETED", "link": itself})), Progress::Bare);
+        assert_eq!(
+            read(json!({"status": "COMPLETED", "link": itself})),
+            Progress::Bare
+        );
         let empty = json!({"status": "COMPLETED", "links": [], "link": itself});
         assert_eq!(read(empty), Progress::Done(Vec::new()));
     }

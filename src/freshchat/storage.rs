@@ -141,7 +141,11 @@ fn refusal(response: &mut Response<Body>) -> DownloadError {
         status => return DownloadError::Status(status.as_u16()),
     }
     let mut body = Vec::new();
-    let read = response.body_mut().as_reader().take(SHORT_BODY).read_to_end(&mut body);
+    let read = response
+        .body_mut()
+        .as_reader()
+        .take(SHORT_BODY)
+        .read_to_end(&mut body);
     let body = String::from_utf8_lossy(&body);
     match (read, EXPIRED.iter().any(|words| body.contains(words))) {
         (_, true) => DownloadError::Expired,

@@ -17,12 +17,7 @@ pub fn run(stream: &str, event: &str, bytes: &[u8]) -> Run {
     run_with(stream, event, bytes, |tap| tap)
 }
 
-pub fn run_with(
-    stream: &str,
-    event: &str,
-    bytes: &[u8],
-    change: impl FnOnce(Tap) -> Tap,
-) -> Run {
+pub fn run_with(stream: &str, event: &str, bytes: &[u8], change: impl FnOnce(Tap) -> Tap) -> Run {
     let (_file, sandbox) = sandbox_of(event, bytes);
     let tap = tap(&sandbox, &[stream]).set("end_date", super::day(&sandbox, 0));
     change(tap).run()

@@ -78,22 +78,33 @@ fn a_long_lookback_is_applied_once_a_day() {
     let none = Value::Null;
     let first = run_to(&sandbox, &streams, &json!({}), 1, none.clone());
     let today = Utc::now().date_naive();
-    assert_eq!(first.state()["bookmarks"][LATE]["read_back_on"], json!(today));
+    assert_eq!(
+        first.state()["bookmarks"][LATE]["read_back_on"],
+        json!(today)
+    );
     assert!(first.state()["bookmarks"][streams[1]]["read_back_on"].is_null());
     // A rating that came late.
     let late = sandbox.options().today - TimeDelta::days(10);
     sandbox.add_report_row("CSAT-Score", late);
     let hourly = run_to(&sandbox, &streams, &first.state(), 0, none.clone());
-    let from: Vec<String> = asked(&sandbox).into_iter().map(|(_, from, _)| from).collect();
+    let from: Vec<String> = asked(&sandbox)
+        .into_iter()
+        .map(|(_, from, _)| from)
+        .collect();
     assert_eq!(from, [day(&sandbox, 3), day(&sandbox, 3)]);
     let daily = run_to(&sandbox, &streams, &of_yesterday(&hourly), 0, none);
-    let from: BTreeMap<String, String> =
-        asked(&sandbox).into_iter().map(|(event, from, _)| (event, from)).collect();
+    let from: BTreeMap<String, String> = asked(&sandbox)
+        .into_iter()
+        .map(|(event, from, _)| (event, from))
+        .collect();
     assert_eq!(from["CSAT-Score"], day(&sandbox, 14));
     assert_eq!(from["Message-Sent"], day(&sandbox, 2));
     let all = [&first, &hourly, &daily];
     let records = all.iter().flat_map(|run| run.records(LATE));
-    assert_eq!(crate::tap::by_key(LATE, records).len(), sandbox.truth(LATE).len());
+    assert_eq!(
+        crate::tap::by_key(LATE, records).len(),
+        sandbox.truth(LATE).len()
+    );
 }
 
 #[test]
@@ -120,13 +131,18 @@ fn the_lookback_is_set_for_all_or_by_event() {
     for (lookback, expected) in [
         (json!(24), [24, 24, 24]),
         (json!({}), [14 * 24, 48, 14 * 24]),
-        (json!({"CSAT-Score": 12, "Message-Sent": 0, "Classic": 24.5}), [12, 0, 24]),
+        (
+            json!({"CSAT-Score": 12, "Message-Sent": 0, "Classic": 24.5}),
+            [12, 0, 24],
+        ),
     ] {
         run_to(&sandbox, &streams, &first.state(), 0, lookback.clone());
         let start = |event: &str| {
             let asked = asked(&sandbox);
             let mut starts = asked.iter().filter(|(own, ..)| own == event);
-            chrono::DateTime::parse_from_rfc3339(&starts.next().unwrap().1).unwrap().to_utc()
+            chrono::DateTime::parse_from_rfc3339(&starts.next().unwrap().1)
+                .unwrap()
+                .to_utc()
         };
         let reached = sandbox.options().today - TimeDelta::days(1);
         let found = ["CSAT-Score", "Message-Sent", "Classic"]
@@ -138,7 +154,9 @@ fn the_lookback_is_set_for_all_or_by_event() {
         (json!({"CSAT-Score": -1}), "-1 is less than"),
         (json!("long"), "is not of type"),
     ] {
-        let run = tap(&sandbox, &streams).set("report_lookback_hours", wrong).run();
+        let run = tap(&sandbox, &streams)
+            .set("report_lookback_hours", wrong)
+            .run();
         run.assert_failed(2, &["`report_lookback_hours", words]);
     }
     let variable = "TAP_FRESHCHAT_REPORT_LOOKBACK_HOURS";
@@ -173,5 +191,9 @@ fn a_lookback_leaves_half_of_the_budget_to_what_is_new() {
         .succeed();
     assert_eq!(posts(&sandbox).len(), 5);
     assert_eq!(run.bookmark(stream), day(&sandbox, 0));
-    assert!(run.stderr.contains("96 h before the bookmark"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("96 h before the bookmark"),
+        "{}",
+        run.stderr
+    );
 }

@@ -148,17 +148,25 @@ pub fn assert_rows_in_any_order(sandbox: &Sandbox, stream: &str, run: &Run) -> V
     let mut records = Vec::new();
     for record in run.records(stream) {
         let mut record = record.clone();
-        let id = record.as_object_mut().unwrap().insert("_row_id".into(), Value::Null);
+        let id = record
+            .as_object_mut()
+            .unwrap()
+            .insert("_row_id".into(), Value::Null);
         ids.push(id.unwrap().as_str().unwrap().to_owned());
         records.push(record.to_string());
     }
     let truth = sandbox.truth(stream);
-    let mut expected: Vec<String> =
-        truth.iter().map(|row| typed(stream, row).to_string()).collect();
+    let mut expected: Vec<String> = truth
+        .iter()
+        .map(|row| typed(stream, row).to_string())
+        .collect();
     records.sort();
     expected.sort();
     assert_eq!(records, expected, "{stream}");
     ids.sort();
-    assert!(ids.windows(2).all(|pair| pair[0] != pair[1]), "{stream}: an id comes again");
+    assert!(
+        ids.windows(2).all(|pair| pair[0] != pair[1]),
+        "{stream}: an id comes again"
+    );
     ids
 }

@@ -47,7 +47,10 @@ fn a_single_link_and_links_without_a_status_are_followed() {
 fn a_finished_job_that_names_no_file_is_looked_at_again_and_then_fails() {
     let (sandbox, run) = run_of(CSAT, |quirks| quirks.bare_answers = 1);
     assert_whole(CSAT, &sandbox, &run);
-    assert_eq!((posts(&sandbox).len(), sandbox.count("reports/raw/{id}")), (1, 2));
+    assert_eq!(
+        (posts(&sandbox).len(), sandbox.count("reports/raw/{id}")),
+        (1, 2)
+    );
 
     let (sandbox, run) = run_of(CSAT, |quirks| quirks.bare_answers = 99);
     run.assert_failed(1, &[CSAT]);
@@ -55,7 +58,10 @@ fn a_finished_job_that_names_no_file_is_looked_at_again_and_then_fails() {
     assert!(run.stderr.contains(words), "{}", run.stderr);
     assert_eq!(run.of_type("RECORD").len(), 0);
     assert!(run.bookmark(CSAT).is_null());
-    assert_eq!((posts(&sandbox).len(), sandbox.count("reports/raw/{id}")), (3, 6));
+    assert_eq!(
+        (posts(&sandbox).len(), sandbox.count("reports/raw/{id}")),
+        (3, 6)
+    );
 }
 
 #[test]
@@ -71,10 +77,18 @@ fn what_no_part_is_about_is_asked_for_on_its_own() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     super::assert_rows_in_any_order(&sandbox, CSAT, &run);
     assert_eq!(run.bookmark(CSAT), day(&sandbox, 0));
-    let asked: Vec<_> = asked(&sandbox).into_iter().map(|(_, from, to)| (from, to)).collect();
+    let asked: Vec<_> = asked(&sandbox)
+        .into_iter()
+        .map(|(_, from, to)| (from, to))
+        .collect();
     let day = |back| day(&sandbox, back);
     assert_eq!(asked, [(day(3), day(0)), (day(2), day(1))]);
-    assert_eq!(run.stderr.matches("this time is asked for on its own").count(), 1);
+    assert_eq!(
+        run.stderr
+            .matches("this time is asked for on its own")
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -85,10 +99,16 @@ fn a_time_that_is_empty_twice_is_taken_to_be_empty() {
     options.quirks.reports.hole_over = Some(36 * 3600 * 1000);
     options.quirks.reports.holes = 99;
     let sandbox = Sandbox::start(options);
-    let run = tap(&sandbox, &[CSAT]).set("end_date", day(&sandbox, 0)).succeed();
+    let run = tap(&sandbox, &[CSAT])
+        .set("end_date", day(&sandbox, 0))
+        .succeed();
     assert_eq!(run.bookmark(CSAT), day(&sandbox, 0));
     assert_eq!(posts(&sandbox).len(), 2);
-    assert!(run.stderr.contains("it is taken to be empty"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("it is taken to be empty"),
+        "{}",
+        run.stderr
+    );
     // Figures of a day can't be asked for in pieces.
     let stream = "report_agent_performance";
     sandbox.with_options(|options| options.quirks.reports.hole_over = Some(1));
@@ -138,7 +158,9 @@ fn a_job_that_falls_back_to_pending_is_waited_for() {
     let expired = FaultKind::StatusWith(403, Vec::new(), String::new());
     options.faults = vec![Fault::new("storage", 2, expired)];
     let sandbox = Sandbox::start(options);
-    let run = tap(&sandbox, &[CSAT]).set("end_date", day(&sandbox, 0)).succeed();
+    let run = tap(&sandbox, &[CSAT])
+        .set("end_date", day(&sandbox, 0))
+        .succeed();
     let rows = crate::tap::by_key(CSAT, run.records(CSAT));
     assert_eq!(rows.len(), sandbox.truth(CSAT).len());
     assert_eq!(posts(&sandbox).len(), 1);
@@ -161,7 +183,11 @@ fn an_expired_link_is_known_by_403_and_by_the_words_of_a_400() {
     let sandbox = Sandbox::start(options);
     let run = tap(&sandbox, &[CSAT]).run();
     run.assert_failed(1, &[CSAT]);
-    assert!(run.stderr.contains("the storage answered 400"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("the storage answered 400"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
@@ -205,7 +231,12 @@ fn what_is_no_report_in_a_zip_is_left_out() {
         quirks.zip_members = 2;
     });
     assert_whole(CSAT, &sandbox, &run);
-    assert!(run.stderr.contains("manifest.json is no CSV of this report"), "{}", run.stderr);
+    assert!(
+        run.stderr
+            .contains("manifest.json is no CSV of this report"),
+        "{}",
+        run.stderr
+    );
     assert!(!run.stderr.contains("WARNING"), "{}", run.stderr);
 }
 
@@ -223,10 +254,17 @@ fn an_event_by_its_name_in_lower_case() {
         assert_rows(&sandbox, stream, &[&first, &second]);
     }
     // The account's name for it is asked for once, and not by the second run.
-    let names: Vec<String> = asked(&sandbox).into_iter().map(|(event, ..)| event).collect();
+    let names: Vec<String> = asked(&sandbox)
+        .into_iter()
+        .map(|(event, ..)| event)
+        .collect();
     for name in missing {
         let count = |name: &str| names.iter().filter(|own| *own == name).count();
-        assert_eq!((count(name), count(&name.to_ascii_lowercase())), (1, 2), "{names:?}");
+        assert_eq!(
+            (count(name), count(&name.to_ascii_lowercase())),
+            (1, 2),
+            "{names:?}"
+        );
     }
     // Known by neither name.
     sandbox.with_options(|options| {
@@ -237,8 +275,13 @@ fn an_event_by_its_name_in_lower_case() {
     let third = tap(0).succeed();
     let words = "`report_classic`: this account doesn't have it";
     assert!(third.stderr.contains(words), "{}", third.stderr);
-    let names: Vec<String> = asked(&sandbox).into_iter().map(|(event, ..)| event).collect();
-    let of_classic = names.iter().filter(|name| name.eq_ignore_ascii_case("classic"));
+    let names: Vec<String> = asked(&sandbox)
+        .into_iter()
+        .map(|(event, ..)| event)
+        .collect();
+    let of_classic = names
+        .iter()
+        .filter(|name| name.eq_ignore_ascii_case("classic"));
     assert_eq!(of_classic.count(), 2);
 }
 
@@ -278,11 +321,18 @@ fn a_compression_that_is_not_supported_is_no_damage() {
     zip.start_file("a.csv", options).unwrap();
     zip.write_all(b"agent_id,created_at\n").unwrap();
     let mut bytes = zip.finish().unwrap().into_inner();
-    let directory = bytes.windows(4).rposition(|bytes| bytes == b"PK\x01\x02").unwrap();
+    let directory = bytes
+        .windows(4)
+        .rposition(|bytes| bytes == b"PK\x01\x02")
+        .unwrap();
     // bzip2, which no report was seen to be packed with.
     (bytes[8], bytes[directory + 10]) = (12, 12);
     let run = run_with(STREAM, EVENT, &bytes, |tap| tap);
     run.assert_failed(1, &[STREAM]);
     assert!(!run.stderr.contains("damaged"), "{}", run.stderr);
-    assert!(!run.stderr.contains("downloading it again"), "{}", run.stderr);
+    assert!(
+        !run.stderr.contains("downloading it again"),
+        "{}",
+        run.stderr
+    );
 }

@@ -110,7 +110,9 @@ impl Engine<'_> {
                 let track = &mut state.tracks[at];
                 let has_other_name = self.reports[at].source.lower_case && !track.tried_both_names;
                 if has_other_name && is_unknown_event(&error) {
-                    log::info!("report {event}: the account doesn't know `{name}`; asking by its name in other letters");
+                    log::info!(
+                        "report {event}: the account doesn't know `{name}`; asking by its name in other letters"
+                    );
                     track.tried_both_names = true;
                     track.lane.change_case();
                     let _ = self.save(&mut state, at);
@@ -169,7 +171,9 @@ impl Engine<'_> {
                 slot.doubts += 1;
                 return self.look_later(&mut state, at, job);
             }
-            Ok(Progress::Bare) => "is done, and names neither a file nor that it has none".to_owned(),
+            Ok(Progress::Bare) => {
+                "is done, and names neither a file nor that it has none".to_owned()
+            }
             Ok(Progress::Pending) if taken < settings.report_timeout => {
                 return self.look_later(&mut state, at, job);
             }
@@ -186,7 +190,11 @@ impl Engine<'_> {
         let taken = (clock::now() - job.requested_at)
             .to_std()
             .unwrap_or_default();
-        let wait = self.run.settings.report_poll_interval.max(taken / LOOK_SHARE);
+        let wait = self
+            .run
+            .settings
+            .report_poll_interval
+            .max(taken / LOOK_SHARE);
         let look_at = Instant::now() + wait;
         if let Some(slot) = state.tracks[at].lane.head_mut() {
             slot.step = Step::Requested { job, look_at };

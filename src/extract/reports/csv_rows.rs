@@ -33,7 +33,10 @@ impl<'a> CsvRows<'a> {
     /// # Errors
     /// [`BadFile`].
     pub fn next(&mut self) -> Result<Option<&StringRecord>, BadFile> {
-        let mut bytes = self.row.take().map_or_else(ByteRecord::new, StringRecord::into_byte_record);
+        let mut bytes = self
+            .row
+            .take()
+            .map_or_else(ByteRecord::new, StringRecord::into_byte_record);
         let read = self.reader.read_byte_record(&mut bytes);
         if !read.map_err(|error| BadFile::from(io::Error::from(error)))? {
             return Ok(None);

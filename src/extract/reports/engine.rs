@@ -98,12 +98,8 @@ impl<'a> Engine<'a> {
         for report in reports {
             let source = report.source;
             let lane = lane(run, &report, conversations)?;
-            let writer = RowWriter::new(
-                report.writer,
-                source.event,
-                source.aliases,
-                source.identity,
-            );
+            let writer =
+                RowWriter::new(report.writer, source.event, source.aliases, source.identity);
             tracks.push(Track {
                 lane,
                 writer: Some(writer),

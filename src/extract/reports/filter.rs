@@ -108,7 +108,11 @@ mod tests {
             counting.note(hash(number), number == 7);
         }
         let again = counting.finish();
-        assert!((0..rows).step_by(100).all(|number| again.contains(hash(number))));
+        assert!(
+            (0..rows)
+                .step_by(100)
+                .all(|number| again.contains(hash(number)))
+        );
         assert!(again.contains(hash(7)));
         let found = (0..rows).filter(|number| again.contains(hash(*number)));
         assert!(found.count() < 23_000);

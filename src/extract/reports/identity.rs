@@ -116,7 +116,11 @@ impl<'a> Keys<'a> {
     /// Puts the row's identity into the buffer, as its values are emitted. Its
     /// time; none where a part of it is missing.
     fn identity(&mut self, row: &StringRecord) -> Option<Stamp> {
-        let cell = |column: &usize| row.get(*column).map(str::trim).filter(|cell| !cell.is_empty());
+        let cell = |column: &usize| {
+            row.get(*column)
+                .map(str::trim)
+                .filter(|cell| !cell.is_empty())
+        };
         let time = match self.period {
             Some(period) => period,
             None => Stamp::of(row.get(self.time?)?)?,
@@ -182,7 +186,11 @@ mod tests {
     #[test]
     fn a_stamp_is_the_time_in_any_form() {
         let stamp = Stamp::of("2020-01-23T12:04:48.800Z");
-        for cell in [" 2020-01-23 12:04:48.8 ", "1579781088800", "2020-01-23T13:04:48.8+01:00"] {
+        for cell in [
+            " 2020-01-23 12:04:48.8 ",
+            "1579781088800",
+            "2020-01-23T13:04:48.8+01:00",
+        ] {
             assert_eq!(Stamp::of(cell), stamp, "{cell}");
         }
         assert_eq!(Stamp::of("soon"), None);

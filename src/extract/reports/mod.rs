@@ -6,12 +6,14 @@
 //! and looked at ([`asking`]) and downloaded ([`download`]), and [`rows`]
 //! writes what is in the files.
 //!
-//! A file is [unpacked](unpack) twice: to check that it is whole ([`quotes`]),
-//! and to write its [rows](csv_rows), whose [`columns`] become properties. Each
-//! row gets an id that is made of its [`identity`]; [`repeats`] numbers those
-//! that share it, with a [`filter`] and a [`tally`] in little memory.
+//! A file is [unpacked](unpack) twice: to [`check`] that it is whole, going by
+//! its [`quotes`], and to write its [rows](csv_rows), whose [`columns`] become
+//! properties as the [`layout`] has it. Each row gets an id that is made of its
+//! [`identity`]; [`repeats`] numbers those that share it, with a [`filter`] and
+//! a [`tally`] in little memory.
 
 mod asking;
+mod check;
 mod columns;
 mod csv_rows;
 mod download;
@@ -19,6 +21,7 @@ mod engine;
 mod filter;
 mod identity;
 mod lane;
+mod layout;
 mod lines;
 mod plan;
 mod quotes;

@@ -173,7 +173,10 @@ mod tests {
             (vec![inclusive, part(4, 20)], vec![]),
             (vec![unknown], vec![]),
             (vec![], vec![]),
-            (vec![part(2, 4), part(1, 3), part(6, 7)], vec![window(0, 1), window(4, 6), window(7, 9)]),
+            (
+                vec![part(2, 4), part(1, 3), part(6, 7)],
+                vec![window(0, 1), window(4, 6), window(7, 9)],
+            ),
             (vec![part(-5, -3)], vec![window(0, 9)]),
             (vec![part(12, 13)], vec![window(0, 9)]),
         ] {

@@ -186,9 +186,15 @@ mod tests {
                 assert_eq!(check(whole.as_bytes(), piece), None, "{whole} {piece}");
             }
             for (damaged, words) in [
-                ("a,b\n\"1,2\n", "no quote closes the cell that begins at byte 4"),
+                (
+                    "a,b\n\"1,2\n",
+                    "no quote closes the cell that begins at byte 4",
+                ),
                 ("\u{feff}\"a", "no quote closes"),
-                ("a\n\"1,2\n3,\"4\"\n", "text follows a closing quote in the cell"),
+                (
+                    "a\n\"1,2\n3,\"4\"\n",
+                    "text follows a closing quote in the cell",
+                ),
                 ("\"a\"b", "text follows"),
                 ("\"\"\"", "no quote closes"),
             ] {

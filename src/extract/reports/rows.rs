@@ -6,37 +6,26 @@ use std::io;
 
 use csv::StringRecord;
 
+use super::check::check;
 use super::columns::{Aliases, Columns, nameless};
 use super::csv_rows::{CsvRows, without_nul};
 use super::filter::{Counting, Filter};
-use super::identity::{Identity, Keys, RowTime, Stamp, row_id};
-use super::quotes::Checked;
+use super::identity::{Identity, RowTime, Stamp, row_id};
+use super::layout::Layout;
 use super::repeats::Repeats;
-use super::unpack::{self, BadFile, for_each_member, is_csv};
+use super::unpack::{BadFile, for_each_member};
 use crate::error::Error;
 use crate::extract::ids::Ids;
 use crate::extract::window::Window;
 use crate::freshchat::clock;
-use crate::singer::{Fields, Output, RecordWriter};
+use crate::singer::{Output, RecordWriter};
 use crate::timestamp;
 
 /// Written at once, in bytes.
 const BATCH: usize = 64 * 1024;
 
-/// The property that names a row for good.
-const ROW_ID: &str = "_row_id";
-
-/// The properties that carry the period that was asked for.
-const PERIOD: [&str; 2] = ["_period_start", "_period_end"];
-
 /// The property that names the conversation of a row.
 const CONVERSATION_ID: &str = "conversation_id";
-
-/// The beginning of an unusable header that is shown, in characters.
-const SHOWN_HEADER: usize = 200;
-
-/// So many rows of a file show whether it is in the order of time.
-const PEEKED: usize = 1000;
 
 /// Why the rows of a file weren't written to the end.
 #[derive(Debug)]
@@ -68,9 +57,9 @@ impl From<BadFile> for Halt {
 
 /// What is known of a job's rows over all of its parts.
 pub struct JobRows {
-    window: Window,
+    pub window: Window,
     period: [String; 2],
-    repeats: Repeats,
+    pub repeats: Repeats,
     /// Rows outside of the time of their part.
     pub outside: u64,
 }
@@ -107,18 +96,6 @@ pub struct RowWriter {
     layout: Layout,
 }
 
-/// What the columns of the report's files mean.
-#[derive(Clone, Copy)]
-struct Layout {
-    event: &'static str,
-    aliases: Aliases,
-    identity: Identity,
-    /// The place of `_row_id`, if it is wanted.
-    row_id: Option<usize>,
-    /// The places of the period's properties, in reports that have them.
-    period: [Option<usize>; 2],
-}
-
 impl RowWriter {
     /// A writer for the report of an event.
     pub fn new(
@@ -127,15 +104,7 @@ impl RowWriter {
         aliases: Aliases,
         identity: Identity,
     ) -> Self {
-        let fields = records.fields();
-        let row_id = fields.find(ROW_ID, 0);
-        let layout = Layout {
-            event,
-            aliases,
-            identity,
-            row_id: row_id.filter(|at| fields.list()[*at].selected),
-            period: PERIOD.map(|name| fields.find(name, 0)),
-        };
+        let layout = Layout::new(&records, event, aliases, identity);
         Self { records, layout }
     }
 
@@ -152,10 +121,8 @@ impl RowWriter {
         job.repeats.begin_part().map_err(RowError::Local)
     }
 
-    /// Reads the file of a part to its end without writing any row, so that a
-    /// damaged one is found before, or one that is none of this report. `most`
-    /// bounds what it may unpack to, in bytes. Where its rows aren't in the
-    /// order of time, the result says which of them may share their identity.
+    /// Reads the file of a part to its end without writing any row; see
+    /// [`check`](super::check::check).
     ///
     /// # Errors
     /// [`BadFile`].
@@ -165,60 +132,7 @@ impl RowWriter {
         most: u64,
         job: &JobRows,
     ) -> Result<Option<Filter>, BadFile> {
-        let mut order = job.repeats.order();
-        // None: it was seen whether the rows are in order.
-        let mut peeked = self.layout.row_id.map(|_| Vec::new());
-        let mut counting = None;
-        let (mut is_report, mut others) = (false, Vec::new());
-        let mut rest = vec![0; BATCH];
-        unpack::check(file, most, |name, content| {
-            let mut content = Checked::new(content);
-            let mut rows = CsvRows::new(&mut content);
-            let columns = match rows.next()? {
-                None => {
-                    is_report |= is_csv(name);
-                    return Ok(());
-                }
-                Some(header) => match self.columns(name, header) {
-                    Err(problem) if is_csv(name) => return Err(problem),
-                    Err(problem) => {
-                        others.push((name.to_owned(), problem));
-                        return Ok(());
-                    }
-                    Ok(columns) => columns,
-                },
-            };
-            is_report = true;
-            let mut keys = self.layout.keys(&columns, job);
-            while counting.is_some() || peeked.is_some() {
-                let Some(row) = rows.next()? else { break };
-                let key = keys.of(&without_nul(row));
-                if let Some(counting) = &mut counting {
-                    order.note(key, counting);
-                } else if let Some(rows) = &mut peeked {
-                    rows.push(key);
-                    if !order.follows(key) {
-                        let counting = counting.insert(Counting::new());
-                        rows.iter().for_each(|key| order.note(*key, counting));
-                        peeked = None;
-                    } else if rows.len() == PEEKED {
-                        peeked = None;
-                    }
-                }
-            }
-            drop(rows);
-            Ok(content.finish(&mut rest)?)
-        })?;
-        for (name, problem) in others {
-            if !is_report {
-                return Err(problem);
-            }
-            log::info!(
-                "report {}: {name} is no CSV of this report and is left out",
-                self.layout.event
-            );
-        }
-        Ok(counting.map(Counting::finish))
+        check(&self.layout, &self.records, file, most, job)
     }
 
     /// Writes all rows of a part's file, which was [checked](Self::check).
@@ -257,10 +171,10 @@ impl RowWriter {
         let order = job.repeats.order();
         for_each_member(file, |name, content| {
             let mut rows = CsvRows::new(content);
-            let Some(columns) = self.columns_of(name, &mut rows)? else {
+            let Some(columns) = self.layout.columns_of(&self.records, name, &mut rows)? else {
                 return Ok(());
             };
-            let mut keys = self.layout.keys(&columns, job);
+            let mut keys = self.layout.keys(&columns, job.window);
             while let Some(row) = rows.next()? {
                 order.note(keys.of(&without_nul(row)), &mut counting);
             }
@@ -276,7 +190,7 @@ impl RowWriter {
     pub fn find_conversations(&self, file: &mut File, found: &mut Ids) -> Result<(), RowError> {
         for_each_member(file, |name, content| {
             let mut rows = CsvRows::new(content);
-            let Some(columns) = self.columns_of(name, &mut rows)? else {
+            let Some(columns) = self.layout.columns_of(&self.records, name, &mut rows)? else {
                 return Ok(());
             };
             let Some(column) = columns.find(CONVERSATION_ID) else {
@@ -307,10 +221,10 @@ impl RowWriter {
         let mut number = 0;
         for_each_member(file, |name, content| {
             let mut rows = CsvRows::new(content);
-            let Some(columns) = self.columns_of(name, &mut rows)? else {
+            let Some(columns) = self.layout.columns_of(&self.records, name, &mut rows)? else {
                 return Ok(());
             };
-            let mut keys = self.layout.keys(&columns, job);
+            let mut keys = self.layout.keys(&columns, job.window);
             while let Some(sent) = rows.next()? {
                 let row = without_nul(sent);
                 let key = keys.of(&row);
@@ -397,56 +311,4 @@ impl RowWriter {
         }
         self.records.write_texts(cell, unknown, lines);
     }
-
-    /// Reads the header of a member. None: it is empty, or another kind of
-    /// file beside the report.
-    fn columns_of(&self, name: &str, rows: &mut CsvRows) -> Result<Option<Columns>, BadFile> {
-        let Some(header) = rows.next()? else {
-            return Ok(None);
-        };
-        match self.columns(name, header) {
-            Err(problem) if is_csv(name) => Err(problem),
-            columns => Ok(columns.ok()),
-        }
-    }
-
-    /// The columns of a file with this header.
-    fn columns(&self, file: &str, header: &StringRecord) -> Result<Columns, BadFile> {
-        let fields = self.records.fields();
-        let Some(columns) = Columns::new(header, fields, self.layout.aliases) else {
-            return Err(unusable(header, &format!("no column of {file} is known")));
-        };
-        let made = |key: usize| self.layout.makes(fields, key);
-        let mut keys = self.records.keys().iter();
-        match keys.find(|key| columns.of_field[**key].is_none() && !made(**key)) {
-            None => Ok(columns),
-            Some(key) => {
-                let name = &fields.list()[*key].name;
-                Err(unusable(header, &format!("{file} lacks the key `{name}`")))
-            }
-        }
-    }
-}
-
-impl Layout {
-    fn keys<'a>(&self, columns: &'a Columns, job: &JobRows) -> Keys<'a> {
-        Keys::new(self.event, &self.identity, columns, job.window)
-    }
-
-    /// Whether each row says which time it belongs to.
-    fn is_windowed_by_row(&self) -> bool {
-        matches!(self.identity.time, RowTime::Column(_))
-    }
-
-    /// Whether a property is made here, and is no column.
-    fn makes(&self, fields: &Fields, field: usize) -> bool {
-        let name = fields.list()[field].name.as_str();
-        name == ROW_ID || PERIOD.contains(&name)
-    }
-}
-
-fn unusable(header: &StringRecord, problem: &str) -> BadFile {
-    let header: String = header.iter().collect::<Vec<_>>().join(",");
-    let shown: String = header.chars().take(SHOWN_HEADER).collect();
-    BadFile::Unusable(format!("{problem}; its header is: {shown}"))
 }

@@ -82,7 +82,8 @@ impl OnDisk {
                 }
                 self.used += usize::from(count == 0);
                 let written = write(hash, count + more);
-                self.file.write_all_at(&written, start + (at * PLACE) as u64)?;
+                self.file
+                    .write_all_at(&written, start + (at * PLACE) as u64)?;
                 return Ok(count);
             }
             number = (number + 1) % self.buckets;
@@ -94,7 +95,8 @@ impl OnDisk {
         let mut larger = Self::new(4 * self.buckets)?;
         let mut bucket = [0; BUCKET];
         for number in 0..self.buckets {
-            self.file.read_exact_at(&mut bucket, (number * BUCKET) as u64)?;
+            self.file
+                .read_exact_at(&mut bucket, (number * BUCKET) as u64)?;
             for (hash, count) in bucket.chunks_exact(PLACE).map(read) {
                 if count > 0 {
                     larger.add(hash, count)?;
@@ -108,8 +110,14 @@ impl OnDisk {
 
 fn read(place: &[u8]) -> (u128, u32) {
     let (hash, count) = place.split_at(size_of::<u128>());
-    let hash = hash.iter().rev().fold(0, |hash, byte| hash << 8 | u128::from(*byte));
-    let count = count.iter().rev().fold(0, |count, byte| count << 8 | u32::from(*byte));
+    let hash = hash
+        .iter()
+        .rev()
+        .fold(0, |hash, byte| hash << 8 | u128::from(*byte));
+    let count = count
+        .iter()
+        .rev()
+        .fold(0, |count, byte| count << 8 | u32::from(*byte));
     (hash, count)
 }
 

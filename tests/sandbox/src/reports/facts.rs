@@ -1,8 +1,8 @@
 //! Which rows a report has: what happened in a window, in time order.
 
 use super::events::{Event, Source};
-use crate::account::{Account, messages};
 use crate::account::conversations::Conversations;
+use crate::account::{Account, messages};
 use crate::rng::{Rng, mix};
 use crate::server::World;
 

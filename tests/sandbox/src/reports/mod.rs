@@ -142,7 +142,8 @@ pub fn get(call: &Call<'_>) -> Result<Response, Problem> {
             DateKeys::Long => ("from_date", "to_date"),
         };
         if call.query("status").is_none_or(|asked| asked == status) {
-            let mut item = json!({"link": link, from_key: clock::text(from), to_key: clock::text(to)});
+            let mut item =
+                json!({"link": link, from_key: clock::text(from), to_key: clock::text(to)});
             if quirks.links != LinksShape::NoStatus {
                 item["status"] = json!(status);
             }

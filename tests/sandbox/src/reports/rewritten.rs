@@ -23,13 +23,21 @@ const MOVING: [&str; 5] = ["group_id", "agent_id", "actor_id", "channel_id", "la
 /// in and its durations grown.
 pub fn row(event: &Event, row: Vec<Cell>) -> Vec<Cell> {
     let cells = event.columns.iter().zip(row);
-    cells.map(|(column, cell)| rewritten(event, column, cell)).collect()
+    cells
+        .map(|(column, cell)| rewritten(event, column, cell))
+        .collect()
 }
 
 fn rewritten(event: &Event, column: &str, cell: Cell) -> Cell {
-    let of_agents = event.columns.iter().all(|column| *column != "conversation_id");
+    let of_agents = event
+        .columns
+        .iter()
+        .all(|column| *column != "conversation_id");
     let is_identity = column == event.time_column
-        || matches!(column, "interaction_id" | "interaction_raw_id" | "conversation_id" | "message_id")
+        || matches!(
+            column,
+            "interaction_id" | "interaction_raw_id" | "conversation_id" | "message_id"
+        )
         || (of_agents && column == "agent_id");
     let Cell::Text(text) = &cell else {
         return cell;
