@@ -1,7 +1,7 @@
 //! The rows of a CSV file, one after the other in one buffer.
 
 use std::borrow::Cow;
-use std::io::{self, Read};
+use std::io::Read;
 
 use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 
@@ -37,13 +37,19 @@ impl<'a> CsvRows<'a> {
             .row
             .take()
             .map_or_else(ByteRecord::new, StringRecord::into_byte_record);
-        let read = self.reader.read_byte_record(&mut bytes);
-        if !read.map_err(|error| BadFile::from(io::Error::from(error)))? {
+        if !self.reader.read_byte_record(&mut bytes).map_err(unread)? {
             return Ok(None);
         }
         let row = StringRecord::from_byte_record(bytes)
             .unwrap_or_else(|error| StringRecord::from_byte_record_lossy(error.into_byte_record()));
         Ok(Some(self.row.insert(row)))
+    }
+}
+
+fn unread(error: csv::Error) -> BadFile {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error.into(),
+        other => BadFile::Damaged(format!("{other:?}")),
     }
 }
 
