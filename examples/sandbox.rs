@@ -49,6 +49,7 @@ fn main() -> std::io::Result<()> {
     options.sizes.users = args.users;
     if args.all_fields {
         options.quirks.connector_fields = true;
+        options.quirks.live_fields = true;
         options.quirks.new_fields = true;
         options.quirks.reports.extra_columns = true;
         // Some of a message's fields stand only in long conversations.

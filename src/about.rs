@@ -25,7 +25,7 @@ const CAPABILITIES: [&str; 8] = [
 ];
 
 /// How the description is printed.
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub enum Format {
     Text,
     Json,

@@ -4,24 +4,23 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use crate::about::Format;
+use crate::config::{self, Config};
+use crate::error::{Error, Result};
+use crate::files::{self, read_json};
+use crate::singer::{self, Catalog, Names, State};
+use crate::streams::{self, STREAMS};
+use crate::{about, check, logging, progress, select, sync};
 use clap::error::ErrorKind;
 use clap::{ArgGroup, Parser, ValueEnum};
 use log::LevelFilter;
-use serde_json::Value;
-
-use crate::about::Format;
-use crate::config;
-use crate::error::{Error, Result};
-use crate::files::read_json;
-use crate::singer::{self, Catalog, State};
-use crate::streams::{self, STREAMS};
-use crate::{about, check, logging, progress, select, sync};
 
 /// Singer tap for Freshchat: writes an account's data to stdout as Singer
 /// messages. Without another action it syncs.
 #[derive(Parser)]
 #[command(name = "tap-freshchat", version)]
 #[command(group = ArgGroup::new("action").args(["discover", "test", "about"]))]
+#[command(group = ArgGroup::new("formatted").args(["test", "about"]))]
 struct Args {
     /// Config file, or ENV for TAP_FRESHCHAT_* variables; may be repeated, later ones win
     #[arg(short, long, value_name = "FILE|ENV")]
@@ -38,14 +37,14 @@ struct Args {
     /// Print the catalog of all streams; needs no config and no network
     #[arg(short, long)]
     discover: bool,
-    /// Try one call of each kind, and print which the token may make
+    /// Try one call of each kind, and print what the token may read and how the account answers
     #[arg(long)]
     test: bool,
     /// Print the settings and capabilities; needs no config and no network
     #[arg(long)]
     about: bool,
-    /// How --about prints
-    #[arg(long, value_enum, default_value_t = Format::Text, requires = "about")]
+    /// How --about and --test print; markdown is for --about
+    #[arg(long, value_enum, default_value_t = Format::Text, requires = "formatted")]
     format: Format,
     /// Least important log lines to show
     #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
@@ -125,10 +124,13 @@ fn act(args: Args) -> Result<()> {
             serde_json::to_string_pretty(&Catalog { streams }).expect("a catalog is always JSON");
         return Ok(singer::print(&format!("{catalog}\n"))?);
     }
+    if args.test && args.format == Format::Markdown {
+        let problem = "--test prints text or json, not markdown; see --help";
+        return Err(Error::Usage(problem.into()));
+    }
     let config = config::load(&args.config)?;
-    logging::hide(&config.settings.api_token);
     if args.test {
-        return check::run(&config);
+        return check::run(&config, args.format == Format::Json);
     }
     let catalog = match args.catalog.or(args.properties) {
         Some(path) => Some((read_json::<Catalog>("catalog", &path)?, path)),
@@ -138,21 +140,33 @@ fn act(args: Args) -> Result<()> {
         Some((catalog, path)) => select::from_catalog(catalog, path)?,
         None => select::by_default(),
     };
-    let state = match &args.state {
-        Some(path) => read_state(path)?,
-        None => State::default(),
-    };
+    let state = read_state(args.state.as_deref(), &config)?;
     if !logging::is_json() {
         progress::start();
     }
     sync::run(&config, selected, state)
 }
 
-fn read_state(path: &Path) -> Result<State> {
-    let value: Value = read_json("state", path)?;
-    State::from_value(value, |stream| streams::find(stream).is_some()).map_err(|bad| Error::Shape {
+/// The state of the account, from a file if there is one. On loopback there is
+/// a test or a proxy, whose address says nothing of the account.
+fn read_state(path: Option<&Path>, config: &Config) -> Result<State> {
+    let names = Names {
+        is_stream: &|name| streams::find(name).is_some(),
+        is_setting: &config::is_setting,
+    };
+    let bytes = match path {
+        Some(path) => files::read("state", path)?,
+        None => Vec::new(),
+    };
+    let state = State::read(&bytes, &names).and_then(|mut state| {
+        if !config.address.is_loopback() {
+            state.belongs_to(&config.address.host())?;
+        }
+        Ok(state)
+    });
+    state.map_err(|bad| Error::Shape {
         what: "state",
-        path: path.to_owned(),
+        path: path.unwrap_or(Path::new("")).to_owned(),
         field: bad.field,
         problem: bad.problem,
     })

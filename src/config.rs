@@ -7,13 +7,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
+use jsonschema::error::ValidationErrorKind as Kind;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::extract::conversations::Discovery;
 use crate::extract::metrics::{self, Aggregator, GroupBy, Interval, Metric};
-use crate::freshchat::Address;
+use crate::freshchat::{Address, clock};
+use crate::logging;
 use crate::secret::Secret;
 use crate::streams::ReportSource;
 use crate::timestamp;
@@ -29,6 +31,9 @@ const PREFIX: &str = "TAP_FRESHCHAT_";
 
 /// The `User-Agent` header unless the setting says otherwise.
 const USER_AGENT: &str = concat!("tap-freshchat/", env!("CARGO_PKG_VERSION"));
+
+/// A secret of fewer characters may be part of another setting by chance.
+const SHORTEST_SECRET: usize = 8;
 
 /// A config that was checked.
 #[derive(Debug, Clone)]
@@ -78,6 +83,8 @@ pub struct Settings {
     #[serde(default = "metrics::all", deserialize_with = "metric_names")]
     pub metrics: Vec<&'static Metric>,
     pub metrics_interval: Interval,
+    #[serde(rename = "metrics_lookback_days", deserialize_with = "days")]
+    pub metrics_lookback: Duration,
     pub metrics_group_by: Vec<GroupBy>,
     pub metrics_aggregators: Vec<Aggregator>,
     pub metrics_x_time_minutes: u32,
@@ -118,6 +125,9 @@ impl ReportLookback {
 /// Reads the sources in their order; later ones win, and the environment wins
 /// over files wherever it stands.
 ///
+/// A text may be a secret that was put into the wrong setting: no message
+/// quotes one.
+///
 /// # Errors
 /// [`Error::File`], [`Error::Shape`] and [`Error::Setting`], which name the
 /// file and the setting.
@@ -146,8 +156,17 @@ fn properties(schema: &Value) -> &Map<String, Value> {
         .expect("the schema is part of the program")
 }
 
+fn is_secret(property: &Value) -> bool {
+    property["secret"] == true
+}
+
 fn default_user_agent() -> String {
     USER_AGENT.to_owned()
+}
+
+/// Whether this tap has a setting of this name.
+pub fn is_setting(name: &str) -> bool {
+    properties(&schema()).contains_key(name)
 }
 
 /// The values read so far, and where each came from.
@@ -156,6 +175,10 @@ struct Merged {
     values: Map<String, Value>,
     origins: HashMap<String, String>,
     sources: Vec<String>,
+    /// Names that are not settings, with the file of each.
+    unknown: Vec<(String, String)>,
+    /// Also those that a later source replaced.
+    secrets: Vec<String>,
 }
 
 impl Merged {
@@ -168,15 +191,14 @@ impl Merged {
                 what: "config",
                 path: path.to_owned(),
                 field: String::new(),
-                problem: "is no JSON object".into(),
+                problem: "is not a JSON object".into(),
             });
         };
         for (name, value) in values {
-            if !properties(schema).contains_key(&name) {
-                log::warn!("config {origin}: `{name}` is no setting of this tap; it is ignored");
-                continue;
+            match properties(schema).get(&name) {
+                Some(property) => self.set(name, value, property, origin.clone()),
+                None => self.unknown.push((name, origin.clone())),
             }
-            self.set(name, value, origin.clone());
         }
         self.sources.push(origin);
         Ok(())
@@ -190,18 +212,21 @@ impl Merged {
                 Ok(text) => text,
                 Err(std::env::VarError::NotPresent) => continue,
                 Err(std::env::VarError::NotUnicode(_)) => {
-                    return Err(setting(&variable, name, "is no UTF-8 text"));
+                    return Err(setting(&variable, name, "is not UTF-8 text"));
                 }
             };
             let value = cast(text, property)
-                .map_err(|expected| setting(&variable, name, format!("is no {expected}")))?;
-            self.set(name.clone(), value, variable);
+                .map_err(|expected| setting(&variable, name, format!("is not {expected}")))?;
+            self.set(name.clone(), value, property, variable);
         }
         self.sources.push(ENVIRONMENT.to_owned());
         Ok(())
     }
 
-    fn set(&mut self, name: String, value: Value, origin: String) {
+    fn set(&mut self, name: String, value: Value, property: &Value, origin: String) {
+        if let (true, Some(secret)) = (is_secret(property), value.as_str()) {
+            self.secrets.push(secret.to_owned());
+        }
         self.origins.insert(name.clone(), origin);
         self.values.insert(name, value);
     }
@@ -222,7 +247,14 @@ impl Merged {
         // Meltano for an empty variable: as if not set.
         self.values
             .retain(|_, value| !value.is_null() && value != "");
+        for secret in &self.secrets {
+            logging::hide(Secret::new(secret));
+        }
+        for (name, origin) in &self.unknown {
+            log::warn!("config {origin}: `{name}` is not a setting of this tap; it is ignored");
+        }
         self.validate(schema)?;
+        self.check_secrets(schema)?;
         for (name, property) in properties(schema) {
             if let (false, Some(default)) =
                 (self.values.contains_key(name), property.get("default"))
@@ -237,17 +269,48 @@ impl Merged {
         })?;
         let address = self.address(&settings)?;
         self.check_headers(&settings)?;
+        self.check_dates(&settings)?;
+        Ok(Config { address, settings })
+    }
+
+    fn check_dates(&self, settings: &Settings) -> Result<()> {
+        let refuse = |name, problem| Err(setting(&self.origin(name), name, problem));
+        if settings.start_date > clock::machine() {
+            return refuse("start_date", "is in the future");
+        }
         if settings
             .end_date
             .is_some_and(|end| end < settings.start_date)
         {
-            return Err(setting(
-                &self.origin("end_date"),
-                "end_date",
-                "is before `start_date`",
-            ));
+            return refuse("end_date", "is before `start_date`");
         }
-        Ok(Config { address, settings })
+        Ok(())
+    }
+
+    /// A secret in another setting would go where it doesn't belong: into a
+    /// host name, or a header for the storage.
+    fn check_secrets(&self, schema: &Value) -> Result<()> {
+        let long = |secret: &&String| secret.len() >= SHORTEST_SECRET;
+        let secrets: Vec<String> = self
+            .secrets
+            .iter()
+            .filter(long)
+            .map(|secret| secret.to_lowercase())
+            .collect();
+        for (name, property) in properties(schema) {
+            let Some(value) = self.values.get(name).filter(|_| !is_secret(property)) else {
+                continue;
+            };
+            let text = value.to_string().to_lowercase();
+            if secrets.iter().any(|secret| text.contains(secret)) {
+                return Err(setting(
+                    &self.origin(name),
+                    name,
+                    "holds a secret, such as the token, which belongs in its own setting alone",
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Texts that go into headers must be ones that a header can hold.
@@ -287,22 +350,24 @@ impl Merged {
         let Some(error) = validator.iter_errors(&values).next() else {
             return Ok(());
         };
-        if let jsonschema::error::ValidationErrorKind::Required { property } = error.kind() {
-            let name = property.as_str().unwrap_or_default();
-            return Err(setting(&self.origin(name), name, "is missing"));
-        }
-        let name = error.instance_path().to_string();
-        let name = name.trim_start_matches('/').to_owned();
-        // The masked text shows no value: it could be the token.
-        let problem =
-            if properties(schema)[name.split('/').next().unwrap_or_default()]["secret"] == true {
-                error.masked().to_string()
-            } else {
-                error.to_string()
-            };
+        let path = error.instance_path().to_string();
+        let name = path.split('/').nth(1).unwrap_or_default();
+        // A number is not a secret. Any other value may be, and so may the name
+        // of a member within it.
+        let problem = match (error.kind(), error.instance().as_ref()) {
+            (Kind::Required { property }, _) if path.is_empty() => {
+                let name = property.as_str().unwrap_or_default();
+                return Err(setting(&self.origin(name), name, "is missing"));
+            }
+            (Kind::AdditionalProperties { .. } | Kind::PropertyNames { .. }, _) => {
+                "it has a member with an unknown name".to_owned()
+            }
+            (_, Value::Number(_)) if !is_secret(&properties(schema)[name]) => error.to_string(),
+            _ => error.masked().to_string(),
+        };
         Err(setting(
-            &self.origin(&name),
-            &name,
+            &self.origin(name),
+            name,
             format!("is wrong: {problem}"),
         ))
     }
@@ -339,10 +404,10 @@ fn cast(text: String, property: &Value) -> std::result::Result<Value, &'static s
         "integer" => text
             .parse::<i64>()
             .map(Value::from)
-            .map_err(|_| "whole number"),
+            .map_err(|_| "a whole number"),
         "number" => match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(Value::from(number)),
-            _ => Err("number"),
+            _ => Err("a number"),
         },
         "boolean" => match text.to_ascii_lowercase().as_str() {
             "true" | "1" => Ok(Value::Bool(true)),
@@ -351,7 +416,7 @@ fn cast(text: String, property: &Value) -> std::result::Result<Value, &'static s
         },
         "array" => match serde_json::from_str(&text) {
             Ok(Value::Array(items)) => Ok(Value::Array(items)),
-            _ => Err("JSON array"),
+            _ => Err("a JSON array"),
         },
         _ => Ok(Value::String(text)),
     }
@@ -369,6 +434,10 @@ fn hours<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Dura
     duration(deserializer, 3600.0)
 }
 
+fn days<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Duration, D::Error> {
+    duration(deserializer, 86_400.0)
+}
+
 fn duration<'de, D: Deserializer<'de>>(
     deserializer: D,
     unit: f64,
@@ -382,9 +451,9 @@ fn time<'de, D: Deserializer<'de>>(
 ) -> std::result::Result<DateTime<Utc>, D::Error> {
     let text = String::deserialize(deserializer)?;
     timestamp::parse(&text).ok_or_else(|| {
-        de::Error::custom(format!(
-            "is wrong: \"{text}\" is no RFC 3339 timestamp and no date"
-        ))
+        de::Error::custom(
+            "is neither an RFC 3339 timestamp, such as 2026-01-02T03:04:05Z, nor a date",
+        )
     })
 }
 

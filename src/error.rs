@@ -6,7 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::freshchat::clock::ClocksDiffer;
+use crate::timestamp;
 
 /// Everything that can end a stream or the run.
 #[derive(Debug, Clone)]
@@ -19,7 +22,7 @@ pub enum Error {
         path: PathBuf,
         source: Arc<io::Error>,
     },
-    /// A file is no JSON, or not of the shape that it should have.
+    /// A file isn't JSON, or not of the shape that it should have.
     Shape {
         what: &'static str,
         path: PathBuf,
@@ -61,6 +64,12 @@ pub enum Error {
     Discovery(Box<Error>),
     /// A temporary file can't be made, read or written.
     TemporaryFile(Arc<io::Error>),
+    /// A bookmark lies ahead of the run's start.
+    Ahead {
+        stream: &'static str,
+        bookmark: DateTime<Utc>,
+        started_at: DateTime<Utc>,
+    },
     /// Writing to stdout failed.
     Output(Arc<io::Error>),
     /// The reader of stdout went away.
@@ -118,6 +127,7 @@ impl Error {
             | Error::Report { .. }
             | Error::Discovery(_)
             | Error::TemporaryFile(_)
+            | Error::Ahead { .. }
             | Error::Output(_)
             | Error::Stopped
             | Error::StreamsFailed { .. }
@@ -187,7 +197,7 @@ impl fmt::Display for Error {
             } => write!(f, "config {origin}: `{setting}` {problem}"),
             Error::UnknownStream { path, stream } => write!(
                 f,
-                "catalog {}: `{stream}` is no stream of this tap; --discover lists them",
+                "catalog {}: `{stream}` is not a stream of this tap; --discover lists them",
                 path.display()
             ),
             Error::Api(error) => error.fmt(f),
@@ -229,6 +239,19 @@ impl fmt::Display for Error {
             Error::TemporaryFile(source) => write!(
                 f,
                 "a temporary file: {source}; is there room in the folder for temporary files (TMPDIR)?"
+            ),
+            Error::Ahead {
+                stream,
+                bookmark,
+                started_at,
+            } => write!(
+                f,
+                "its bookmark, {}, lies ahead of this run's start, {}, by more than \
+                 `lookback_seconds`: a clock was or is wrong. Set \
+                 `bookmarks.{stream}.replication_key_value` in the state to a time before that, \
+                 or remove `bookmarks.{stream}` to begin at `start_date`",
+                timestamp::format(*bookmark),
+                timestamp::format(*started_at)
             ),
             Error::Output(source) => write!(f, "stdout: {source}"),
             Error::StdoutClosed => f.write_str("stdout was closed"),

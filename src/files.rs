@@ -1,4 +1,4 @@
-//! Reading the JSON files that the command line names.
+//! Reading the files that the command line names.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,37 +7,50 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// Reads a JSON file. `what` says what the file is, for messages: `config`,
-/// `catalog` or `state`.
+/// What Windows editors begin a file with.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Reads a file, without a byte order mark. `what` says what the file is, for
+/// messages: `config`, `catalog` or `state`.
 ///
 /// # Errors
-/// [`Error::File`] where it can't be read; [`Error::Shape`] where it is no
-/// JSON or not of the type's shape, with the path of the field.
-pub fn read_json<T: DeserializeOwned>(what: &'static str, path: &Path) -> Result<T> {
-    let bytes = std::fs::read(path).map_err(|source| Error::File {
+/// [`Error::File`] where it can't be read.
+pub fn read(what: &'static str, path: &Path) -> Result<Vec<u8>> {
+    let mut bytes = std::fs::read(path).map_err(|source| Error::File {
         what,
         path: path.to_owned(),
         source: Arc::new(source),
     })?;
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(bytes)
+}
+
+/// Reads a JSON file.
+///
+/// # Errors
+/// [`Error::File`] where it can't be read; [`Error::Shape`] where it isn't
+/// JSON or not of the type's shape, with the path of the field.
+pub fn read_json<T: DeserializeOwned>(what: &'static str, path: &Path) -> Result<T> {
+    let bytes = read(what, path)?;
     let shape = |field: String, problem: String| Error::Shape {
         what,
         path: path.to_owned(),
         field,
         problem,
     };
-    // Windows editors begin a file with a byte order mark.
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+    let mut deserializer = serde_json::Deserializer::from_slice(&bytes);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let field = error.path().to_string();
         let inner = error.into_inner();
         match inner.classify() {
             serde_json::error::Category::Data => shape(field, inner.to_string()),
-            _ => shape(String::new(), format!("is no JSON: {inner}")),
+            _ => shape(String::new(), format!("is not JSON: {inner}")),
         }
     })?;
     deserializer
         .end()
-        .map_err(|error| shape(String::new(), format!("is no JSON: {error}")))?;
+        .map_err(|error| shape(String::new(), format!("is not JSON: {error}")))?;
     Ok(value)
 }

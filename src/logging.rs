@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{OnceLock, PoisonError, RwLock};
 
 use clap::ValueEnum;
 use log::{LevelFilter, Log, Metadata, Record};
@@ -15,7 +15,7 @@ use crate::progress;
 use crate::secret::Secret;
 
 static LOGGER: Logger = Logger;
-static TOKEN: OnceLock<Secret> = OnceLock::new();
+static SECRETS: RwLock<Vec<Secret>> = RwLock::new(Vec::new());
 static FORMAT: OnceLock<Format> = OnceLock::new();
 
 /// What a Singer metric begins with, in the form of the Singer libraries.
@@ -55,16 +55,17 @@ pub fn is_json() -> bool {
 }
 
 /// Masks this secret in every later line.
-pub fn hide(token: &Secret) {
-    TOKEN.get_or_init(|| token.clone());
+pub fn hide(secret: Secret) {
+    let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+    secrets.push(secret);
 }
 
-/// The text without the secret.
+/// The text without the secrets.
 pub fn redact(text: String) -> String {
-    match TOKEN.get() {
-        Some(token) => token.redact(text),
-        None => text,
-    }
+    let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
+    secrets
+        .iter()
+        .fold(text, |text, secret| secret.redact(text))
 }
 
 /// Prints the line that ends a run that failed. No level switches it off.

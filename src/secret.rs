@@ -15,7 +15,6 @@ pub struct Secret(String);
 
 impl Secret {
     /// Wraps a text as a secret.
-    #[cfg(test)]
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }

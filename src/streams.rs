@@ -202,7 +202,6 @@ const ACCOUNT: ListSource =
     ListSource::new("accounts/configuration", Shape::Single("configuration"));
 const CONVERSATION_FIELDS: ListSource =
     ListSource::new("conversations/fields", Shape::List("fields")).optional();
-const AGENTS: ListSource = ListSource::new("agents", Shape::List("agents")).paged();
 const AGENT_STATUSES: ListSource = ListSource::new("agents/status", Shape::List("states"));
 const CHANNELS: ListSource = ListSource::new("channels", Shape::List("channels")).paged();
 const ROLES: ListSource = ListSource::new("roles", Shape::List("roles")).paged();
@@ -233,7 +232,12 @@ const AGENT_PERFORMANCE: ReportSource =
         .cut(Cut::ClosedDays)
         .lower_case();
 
-/// The groups, which `business_hours` reads too.
+/// The agents, whom metrics are filtered by.
+pub const AGENTS: ListSource = ListSource::new("agents", Shape::List("agents"))
+    .paged()
+    .parents();
+
+/// The groups, which `business_hours` reads too and metrics are filtered by.
 pub const GROUPS: ListSource = ListSource::new("groups", Shape::List("groups"))
     .paged()
     .parents();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::config::{Config, Settings};
 use crate::error::{Error, Result};
@@ -77,6 +77,8 @@ fn sync_all(
             return Ok(ended);
         }
     }
+    let mut others = with_sound_bookmarks(run, others, rows)?;
+    let reports = with_sound_bookmarks(run, reports, rows)?;
     let plan = plan(run, &others)?;
     let conversations = match &plan {
         Some(plan) => plan.search(run)?,
@@ -106,6 +108,33 @@ fn sync_all(
         let reports_ended = add_reports(finished, rows)?;
         Ok(ended?.or(reports_ended))
     })
+}
+
+/// Those of the streams whose bookmark is not ahead of the run's start. The
+/// others have failed, and get a row.
+fn with_sound_bookmarks(
+    run: &Run,
+    selected: Vec<Selected>,
+    rows: &mut Vec<Row>,
+) -> Result<Vec<Selected>> {
+    let mut sound = Vec::new();
+    for selected in selected {
+        let stream = selected.stream;
+        // Users look at theirs when their first page has told the time.
+        let is_unchecked = selected.full_table || matches!(stream.source, Source::Users);
+        let checked = match is_unchecked {
+            true => Ok(()),
+            false => run.check_bookmark(stream.name),
+        };
+        match checked {
+            Ok(()) => sound.push(selected),
+            Err(error @ Error::Ahead { .. }) => {
+                rows.push(Row::new(stream, 0, 0, Duration::ZERO, Some(&error)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sound)
 }
 
 /// The streams that aren't reports.

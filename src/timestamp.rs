@@ -1,6 +1,6 @@
 //! Timestamps as the API gives them and as the records carry them.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SecondsFormat, Timelike, Utc};
 
 /// Milliseconds below this are read as seconds: 1e11 ms is in 1973, 1e11 s in
 /// the year 5138.
@@ -11,9 +11,9 @@ pub fn format(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Whether the text already has the form of [`format()`]. Only the shape and
-/// the range of each number is looked at, so that a page of records costs no
-/// calendar arithmetic.
+/// Whether the text already has the form of [`format()`], and is a time that the
+/// calendar knows. A page of records costs no more than a look at the shape and
+/// the range of each number.
 pub fn is_canonical(text: &[u8]) -> bool {
     const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
     let in_range = |at: usize, least: &[u8], most: &[u8]| {
@@ -27,14 +27,30 @@ pub fn is_canonical(text: &[u8]) -> bool {
         })
         && in_range(0, b"0001", b"9999")
         && in_range(5, b"01", b"12")
-        && in_range(8, b"01", b"31")
+        && in_range(8, b"01", last_day(text))
         && in_range(11, b"00", b"23")
         && in_range(14, b"00", b"59")
         && in_range(17, b"00", b"59")
 }
 
+/// The last day of the month that a date begins with, `yyyy-mm`.
+fn last_day(date: &[u8]) -> &'static [u8] {
+    match &date[5..7] {
+        b"04" | b"06" | b"09" | b"11" => b"30",
+        b"02" => {
+            let year = date[..4]
+                .iter()
+                .fold(0, |year, digit| year * 10 + u32::from(digit - b'0'));
+            let leaps = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+            if leaps { b"29" } else { b"28" }
+        }
+        _ => b"31",
+    }
+}
+
 /// Reads RFC 3339 with any offset, a date and time without a zone (UTC), with
-/// a space or `T` between, or a date alone (midnight UTC).
+/// a space or `T` between, or a date alone (midnight UTC). A leap second is no
+/// time: databases and most languages refuse it.
 pub fn parse(text: &str) -> Option<DateTime<Utc>> {
     parse_any(text.trim()).filter(is_usual)
 }
@@ -57,9 +73,10 @@ fn parse_any(text: &str) -> Option<DateTime<Utc>> {
     Some(date.and_time(chrono::NaiveTime::MIN).and_utc())
 }
 
-/// Whether the year has four digits: databases take no other.
+/// Whether the year has four digits, and the second is no leap second: databases
+/// take no other.
 fn is_usual(time: &DateTime<Utc>) -> bool {
-    (1..=9999).contains(&time.year())
+    (1..=9999).contains(&time.year()) && time.nanosecond() < 1_000_000_000
 }
 
 /// Reads an epoch number: seconds or milliseconds, told apart by their size.
@@ -132,5 +149,25 @@ mod tests {
         assert!(!is_canonical(b"2026-01-02T03:04:05Z"));
         assert!(!is_canonical(b"2026-01-02T03:04:05.678+"));
         assert!(!is_canonical(b"0000-00-00T00:00:00.000Z"));
+    }
+
+    #[test]
+    fn knows_the_calendar() {
+        for (date, exists) in [
+            ("2024-02-29", true),
+            ("2000-02-29", true),
+            ("2025-02-29", false),
+            ("1900-02-29", false),
+            ("2024-02-30", false),
+            ("2026-04-30", true),
+            ("2026-04-31", false),
+            ("2026-12-31", true),
+            ("2026-12-32", false),
+        ] {
+            let text = format!("{date}T10:00:00.000Z");
+            assert_eq!(is_canonical(text.as_bytes()), exists, "{date}");
+            assert_eq!(parse(&text).is_some(), exists, "{date}");
+        }
+        assert_eq!(parse("2016-12-31T23:59:60Z"), None);
     }
 }

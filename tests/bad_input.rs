@@ -63,16 +63,16 @@ fn an_empty_value_is_none() {
 #[test]
 fn a_wrong_host_is_refused() {
     let sandbox = Sandbox::start(account(1));
-    for domain in [
-        "example.com",
-        "freshchat.com.example.com",
-        "a@b.freshchat.com",
-        "http://a.freshchat.com",
+    for (domain, word) in [
+        ("example.com", "not a Freshchat host"),
+        ("freshchat.com.example.com", "not a Freshchat host"),
+        ("a@b.freshchat.com", "not a Freshchat host"),
+        ("http://a.freshchat.com", "https"),
     ] {
         let tap = Tap::new(&sandbox)
             .set("api_url", Value::Null)
             .set("domain", domain);
-        assert_refused(&sandbox, tap, &["config.json", "`domain`", domain]);
+        assert_refused(&sandbox, tap, &["config.json", "`domain`", word]);
     }
 }
 
@@ -93,8 +93,8 @@ fn files_of_the_wrong_shape_are_named_with_their_field() {
     let mut bad_key = discovered().clone();
     bad_key["streams"][1]["key_properties"] = json!(["nope"]);
     let cases: &[(&str, String, &[&str])] = &[
-        ("--catalog", "{".into(), &["catalog", "no JSON"]),
-        ("--catalog", "".into(), &["catalog", "no JSON"]),
+        ("--catalog", "{".into(), &["catalog", "not JSON"]),
+        ("--catalog", "".into(), &["catalog", "not JSON"]),
         ("--catalog", "{}".into(), &["catalog", "streams"]),
         (
             "--catalog",
@@ -107,7 +107,7 @@ fn files_of_the_wrong_shape_are_named_with_their_field() {
             bad_key.to_string(),
             &["users.key_properties", "`nope`"],
         ),
-        ("--state", "nothing".into(), &["state", "no JSON"]),
+        ("--state", "nothing".into(), &["state", "not JSON"]),
         ("--state", "[]".into(), &["state", "object"]),
         (
             "--state",
@@ -179,7 +179,7 @@ fn the_environment_wins_over_files() {
         .streams(&["users"])
         .succeed();
     assert_eq!(run.records("users").len(), 30);
-    assert_eq!(sandbox.total(), 3);
+    assert_eq!(sandbox.count("users"), 3);
     assert!(!run.stderr.contains("WARNING"), "{}", run.stderr);
     let tap = Tap::new(&sandbox)
         .arg("--config=ENV")
@@ -195,5 +195,5 @@ fn later_config_files_win() {
         .set("page_size", 5)
         .file("--config", r#"{"page_size": 10}"#);
     tap.streams(&["users"]).succeed();
-    assert_eq!(sandbox.total(), 3);
+    assert_eq!(sandbox.count("users"), 3);
 }

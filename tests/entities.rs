@@ -46,6 +46,7 @@ fn the_account_with_every_envelope_and_field() {
     options.quirks.lists_envelope = true;
     options.quirks.wrapped_account = true;
     options.quirks.connector_fields = true;
+    options.quirks.live_fields = true;
     options.quirks.max_items_per_page = 100;
     options.seed = 2;
     assert_all_complete(options);

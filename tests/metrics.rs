@@ -1,14 +1,16 @@
 //! The metric streams are complete against the account, and ask for no more
 //! than they need.
 
+mod grouping;
 mod historical;
 mod instant;
 mod limits;
+mod odd;
 mod slices;
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, Months, TimeDelta, Utc};
 use freshchat_sandbox::{Options, Request, Sandbox};
 use serde_json::{Value, json};
 
@@ -74,6 +76,8 @@ struct Expected<'a> {
     aggregators: &'a [&'a str],
     /// What the names of the metrics begin with.
     prefix: &'a str,
+    /// Whether some values belong to no group or agent.
+    nobody: bool,
 }
 
 impl<'a> Expected<'a> {
@@ -85,24 +89,24 @@ impl<'a> Expected<'a> {
             to,
             aggregators: &["avg"],
             prefix: "",
+            nobody: false,
         }
     }
 
-    fn length(&self) -> TimeDelta {
-        length(self.interval)
-    }
-
-    fn records(&self) -> Vec<Value> {
+    /// The records of the slices, and those of a moment if there is one.
+    fn records(&self, moment: Option<DateTime<Utc>>) -> Vec<Value> {
         let mut records = Vec::new();
         for (metric, aggregate, groupings) in METRICS {
-            if !metric.starts_with(self.prefix) {
+            let has_times = !is_of_the_moment(metric) || moment.is_some();
+            if !metric.starts_with(self.prefix) || !has_times {
                 continue;
             }
             let aggregators = if aggregate { self.aggregators } else { &[""] };
             for aggregator in aggregators {
                 for group_by in groupings {
-                    for group in groups(self.sandbox, group_by) {
-                        self.series(metric, aggregator, group_by, &group, &mut records);
+                    for group in self.groups(group_by) {
+                        let of = (metric, *aggregator, *group_by, group.as_str());
+                        self.series(of, moment, &mut records);
                     }
                 }
             }
@@ -110,51 +114,65 @@ impl<'a> Expected<'a> {
         records
     }
 
+    fn groups(&self, group_by: &str) -> Vec<String> {
+        let mut groups = groups(self.sandbox, group_by);
+        if self.nobody && ["group", "agent"].contains(&group_by) {
+            groups.push(NOBODY.to_owned());
+        }
+        groups
+    }
+
     fn series(
         &self,
-        metric: &str,
-        aggregator: &str,
-        group_by: &str,
-        group: &str,
+        (metric, aggregator, group_by, group): (&str, &str, &str, &str),
+        moment: Option<DateTime<Utc>>,
         records: &mut Vec<Value>,
     ) {
-        let mut start = match is_of_the_moment(metric) {
-            true => self.to - self.length(),
-            false => self.from,
+        let is_moment = is_of_the_moment(metric);
+        let slices = slices(self.interval, self.from, self.to);
+        let times = match moment.filter(|_| is_moment) {
+            Some(moment) => vec![(moment, moment)],
+            None => slices,
         };
-        while start < self.to {
-            let end = start + self.length();
+        let name = (group != NOBODY).then_some(group);
+        for (start, end) in times {
             let grouping = (group_by != "none").then_some((group_by, group));
+            // The API doesn't look at the time that a moment is asked for.
+            let epoch = DateTime::UNIX_EPOCH;
+            let (from, to) = if is_moment {
+                (epoch, epoch)
+            } else {
+                (start, end)
+            };
             let sent = self
                 .sandbox
-                .metric_value(metric, aggregator, grouping, start, end);
+                .metric_value(metric, aggregator, grouping, from, to);
             let number = sent
                 .as_deref()
                 .and_then(|text| serde_json::from_str::<Value>(text).ok());
-            let of = |column: &str| (group_by == column).then_some(group);
+            let of = |column: &str| name.filter(|_| group_by == column);
             records.push(json!({
                 "metric": metric,
                 "aggregator": if aggregator.is_empty() { "count" } else { aggregator },
-                "interval": self.interval,
+                "interval": if is_moment { "none" } else { self.interval },
                 "group_by": group_by,
-                "group_value": group,
+                "group_value": name.unwrap_or("none"),
                 "start": text(start),
                 "end": text(end),
                 "metric_family": metric.split('.').next(),
                 "group_id": of("group"),
                 "agent_id": of("agent"),
                 "rating": of("rating"),
-                "x_time": is_of_the_moment(metric).then_some(15),
+                "x_time": is_moment.then_some(15),
                 "value": number,
                 "_extra": if number.is_some() { Value::Null } else { json!({"value": sent}) },
             }));
-            start = end;
         }
     }
 
     /// Checks that the records are these, no more and no less, each once.
     fn assert(&self, records: Vec<&Value>) {
-        let expected = self.records();
+        let expected = self.records(moment(&records));
         assert_eq!(records.len(), expected.len());
         let expected = by_key(STREAM, &expected);
         let records = by_key(STREAM, records);
@@ -163,6 +181,32 @@ impl<'a> Expected<'a> {
         }
         assert_eq!(records.len(), expected.len());
     }
+}
+
+/// The sandbox's name for what belongs to no group or agent.
+const NOBODY: &str = "nobody";
+
+/// The moment that the records of moments have, if there are some.
+fn moment(records: &[&Value]) -> Option<DateTime<Utc>> {
+    let moment = records.iter().find(|record| !record["x_time"].is_null())?;
+    Some(time(&moment["start"]))
+}
+
+/// The slices between two edges.
+fn slices(
+    interval: &str,
+    from: DateTime<Utc>,
+    to: DateTime<Utc>,
+) -> Vec<(DateTime<Utc>, DateTime<Utc>)> {
+    let next = |start: DateTime<Utc>| match interval {
+        "1mo" => start + Months::new(1),
+        _ => start + length(interval),
+    };
+    let starts = std::iter::successors(Some(from), |start| Some(next(*start)));
+    starts
+        .take_while(|start| *start < to)
+        .map(|start| (start, next(start)))
+        .collect()
 }
 
 /// The values of a grouping, from the account's lists.
@@ -178,11 +222,13 @@ fn groups(sandbox: &Sandbox, group_by: &str) -> Vec<String> {
         .collect()
 }
 
+/// The length of a slice; of months, the longest.
 fn length(interval: &str) -> TimeDelta {
     match interval {
         "1h" => TimeDelta::hours(1),
         "1d" => TimeDelta::days(1),
-        _ => TimeDelta::weeks(1),
+        "1w" => TimeDelta::weeks(1),
+        _ => TimeDelta::days(31),
     }
 }
 
@@ -196,10 +242,18 @@ fn time(value: &Value) -> DateTime<Utc> {
 
 /// The end of the last slice that is closed five minutes after it.
 fn last_closed(interval: &str, now: DateTime<Utc>) -> DateTime<Utc> {
+    floor(interval, now - TimeDelta::minutes(5))
+}
+
+/// The start of the slice that a time falls into.
+fn floor(interval: &str, time: DateTime<Utc>) -> DateTime<Utc> {
+    if interval == "1mo" {
+        let first = time.date_naive().with_day(1).unwrap();
+        return first.and_hms_opt(0, 0, 0).unwrap().and_utc();
+    }
     let monday: DateTime<Utc> = "2024-01-01T00:00:00Z".parse().unwrap();
-    let passed = now - TimeDelta::minutes(5) - monday;
     let length = length(interval).num_seconds();
-    monday + TimeDelta::seconds(passed.num_seconds() / length * length)
+    monday + TimeDelta::seconds((time - monday).num_seconds().div_euclid(length) * length)
 }
 
 fn bookmark(run: &Run) -> DateTime<Utc> {

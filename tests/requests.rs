@@ -304,34 +304,3 @@ fn a_host_that_does_not_answer_is_given_up() {
     );
     assert!(started.elapsed() < Duration::from_secs(60));
 }
-
-#[test]
-fn the_test_action_tries_each_family() {
-    let mut options = account(3);
-    options.quirks.forbidden = vec!["reports/raw/{id}".into()];
-    options.quirks.conversation_fields = FieldsAnswer::NotFound;
-    let sandbox = Sandbox::start(options);
-    let tap = Tap::new(&sandbox).arg("--test");
-    let run = tap.command().output().unwrap();
-    let stdout = String::from_utf8(run.stdout).unwrap();
-    assert_eq!(run.status.code(), Some(0), "{stdout}");
-    assert_eq!(
-        stdout,
-        "accounts: ok\nusers: ok\nconversations: ok\nagents: ok\ngroups: ok\nchannels: ok\n\
-         roles: ok\noutbound-messages: ok\nbusiness-hours: ok\nreports: forbidden\nmetrics: ok\n"
-    );
-    assert_eq!(sandbox.total(), 11);
-    sandbox.with_options(|options| {
-        options.faults = vec![Fault::new("roles", 1, FaultKind::Status(400)).times(99)];
-    });
-    let run = tap.command().output().unwrap();
-    assert_eq!(run.status.code(), Some(1));
-    assert!(
-        String::from_utf8(run.stderr)
-            .unwrap()
-            .lines()
-            .last()
-            .unwrap()
-            .starts_with("CRITICAL")
-    );
-}

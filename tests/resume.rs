@@ -123,21 +123,6 @@ fn a_state_of_another_version_is_kept() {
 }
 
 #[test]
-fn a_whole_state_message_is_a_state_too() {
-    let sandbox = Sandbox::start(account(3));
-    let state =
-        json!({"bookmarks": {"users": {"replication_key_value": "2200-01-01T00:00:00.000Z"}}});
-    let message = json!({"type": "STATE", "value": state});
-    let run = Tap::new(&sandbox)
-        .streams(&["users"])
-        .state(&message)
-        .succeed();
-    assert_eq!(run.records("users").len(), 0);
-    assert_eq!(run.state(), state);
-    assert!(run.stderr.contains("lies in the future"), "{}", run.stderr);
-}
-
-#[test]
 fn full_table_streams_leave_the_state_as_it_was() {
     let sandbox = Sandbox::start(account(3));
     let run = Tap::new(&sandbox).streams(&["roles"]).succeed();

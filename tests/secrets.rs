@@ -1,9 +1,11 @@
 //! The token shows up nowhere, and goes to the account's host alone.
 
-use freshchat_sandbox::{Fault, FaultKind, Sandbox};
-use serde_json::json;
+use std::fs;
 
-use crate::tap::{Run, Tap, account};
+use freshchat_sandbox::{Fault, FaultKind, Sandbox};
+use serde_json::{Value, json};
+
+use crate::tap::{Run, Tap, account, bare};
 
 fn assert_hidden(sandbox: &Sandbox, run: &Run) {
     let token = sandbox.token();
@@ -104,17 +106,133 @@ fn a_redirect_does_not_get_the_token() {
     assert_hidden(&sandbox, &run);
 }
 
+/// The names of all settings.
+fn settings() -> Vec<String> {
+    let about = bare(&["--about", "--format", "json"]).stdout;
+    let about: Value = serde_json::from_str(&about).unwrap();
+    let settings = about["settings"]["properties"].as_object().unwrap();
+    assert!(settings.len() > 20);
+    settings.keys().cloned().collect()
+}
+
+/// Checks that a text is nowhere in the output, in whatever case.
+fn assert_nowhere(run: &Run, text: &str, what: &str) {
+    let output = format!("{}{}", run.stdout, run.stderr).to_lowercase();
+    assert!(!output.contains(&text.to_lowercase()), "{what}: {output}");
+}
+
 #[test]
-fn wrong_settings_do_not_show_the_token() {
-    let sandbox = Sandbox::start(account(5));
-    for (setting, value) in [("page_size", json!(0)), ("start_date", json!("x"))] {
-        let run = Tap::new(&sandbox).set(setting, value).run();
-        run.assert_failed(2, &[setting]);
-        assert_hidden(&sandbox, &run);
+fn a_secret_in_the_wrong_setting_is_not_shown() {
+    let sandbox = Sandbox::start(account(1));
+    // The token itself, and a secret that the program can't know to be one.
+    for secret in [sandbox.token(), "eyJraWQiOiJjdXN0b20ifQ.Other.Secret"] {
+        for name in settings() {
+            for value in [
+                json!(secret),
+                json!([secret]),
+                json!({secret: secret}),
+                json!([[secret]]),
+            ] {
+                let what = format!("{name} in the file: {value}");
+                let run = beside(&sandbox, &name).set(&name, value).run();
+                assert_nowhere(&run, secret, &what);
+                assert_named(&run, &name, secret == sandbox.token(), &what);
+            }
+            let run = beside(&sandbox, &name)
+                .arg("--config=ENV")
+                .env(&format!("TAP_FRESHCHAT_{}", name.to_uppercase()), secret)
+                .run();
+            assert_nowhere(&run, secret, &format!("{name} in the environment"));
+            assert_named(&run, &name, secret == sandbox.token(), &name);
+        }
     }
+}
+
+/// A run in which this setting counts: `api_url` wins over `domain`.
+fn beside(sandbox: &Sandbox, setting: &str) -> Tap {
+    let tap = Tap::new(sandbox).streams(&["account"]);
+    match setting {
+        "domain" => tap.set("api_url", Value::Null),
+        _ => tap,
+    }
+}
+
+/// Checks that a run was refused for this setting, where it had to be: any
+/// text is a user agent, and may be a token.
+fn assert_named(run: &Run, name: &str, is_token: bool, what: &str) {
+    let is_taken = match name {
+        "api_token" => matches!(run.code, Some(0 | 1)),
+        "user_agent" => run.code == Some(0) && !is_token,
+        _ => false,
+    };
+    if !is_taken {
+        assert!(
+            run.last_line().contains(&format!("`{name}`")),
+            "{what}: {}",
+            run.stderr
+        );
+        run.assert_failed(2, &[]);
+    }
+}
+
+#[test]
+fn a_secret_in_an_address_is_not_shown() {
+    let sandbox = Sandbox::start(account(1));
+    let origin = sandbox.api_url().replace("/v2", "");
+    let host = origin.replace("http://", "");
+    for url in [
+        format!("http://user:pass-word-1@{host}/v2"),
+        format!("{origin}/v2?key=pass-word-1"),
+        format!("{origin}/v2#pass-word-1"),
+        format!("{origin}/pass-word-1/v2"),
+        "pass-word-1".to_owned(),
+        "ftp://pass-word-1/v2".to_owned(),
+        "http://pass-word-1/v2".to_owned(),
+    ] {
+        let run = Tap::new(&sandbox)
+            .streams(&["account"])
+            .set("api_url", url.as_str())
+            .set("max_retries", 0)
+            .arg("--log-level=debug")
+            .run();
+        assert!(matches!(run.code, Some(1 | 2)), "{url}");
+        assert_nowhere(&run, "pass-word-1", &url);
+    }
+    sandbox.allow_violations();
+}
+
+#[test]
+fn a_config_that_is_not_json_is_not_shown() {
+    let sandbox = Sandbox::start(account(1));
+    let token = sandbox.token();
+    for text in [
+        format!("{{\"api_token\": {token}}}"),
+        format!("{{\"api_token\": \"{token}\" \"domain\": \"acme\"}}"),
+        format!("{{\"api_token\": \"{token}}}"),
+        format!("{{\"api_token\": \"{token}\\x\"}}"),
+        format!("api_token: {token}\n"),
+        format!("\"{token}\""),
+        format!("{{}} {token}"),
+        format!("{{\"{token}\": 1, \"api_token\": \"{token}\"}}"),
+    ] {
+        let tap = Tap::with_config(json!({}));
+        fs::write(tap.path("c.json"), &text).unwrap();
+        let path = tap.path("c.json").display().to_string();
+        let run = bare(&["--config", &path]);
+        run.assert_failed(2, &[&path]);
+        assert_nowhere(&run, token, &text);
+    }
+}
+
+#[test]
+fn a_token_that_another_file_replaces_is_not_shown() {
+    let sandbox = Sandbox::start(account(1));
+    let replaced = "replaced-token-1";
+    let later = json!({"api_token": sandbox.token(), "user_agent": replaced});
     let run = Tap::new(&sandbox)
-        .set("api_token", json!(["secret-in-a-list"]))
+        .set("api_token", replaced)
+        .file("--config", &later.to_string())
         .run();
-    run.assert_failed(2, &["`api_token`"]);
-    assert!(!run.stderr.contains("secret-in-a-list"));
+    run.assert_failed(2, &["`user_agent`"]);
+    assert_nowhere(&run, replaced, "user_agent");
 }

@@ -1,7 +1,7 @@
 //! Whether each group is within its business hours, asked group by group.
 
 use super::StreamRun;
-use super::list::parent_ids;
+use super::list::parents;
 use super::pool::in_order;
 use crate::error::{Error, Result};
 use crate::freshchat::{Get, Page, Shape};
@@ -10,13 +10,14 @@ use crate::timestamp;
 
 /// Reads the answer for each group.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
-    let groups = parent_ids(stream_run, &GROUPS, "id")?;
+    let groups = parents(stream_run.run, &stream_run.api, &GROUPS, "id")?;
+    stream_run.partial = !groups.certain;
     let workers = stream_run.run.settings.concurrency;
     let (api, mut sink) = stream_run.split();
     let mut gone = 0;
     in_order(
         workers,
-        groups,
+        groups.ids,
         |group| {
             let get = Get::new("business-hours/within-bh").with("group_id", &group);
             match api.get(&get, |body| Page::parse(body, Shape::Single(""))) {

@@ -1,30 +1,28 @@
 //! Lists that are read whole: by page number, or in one answer.
 
 use super::overlap::overlap;
-use super::{Step, StreamRun};
+use super::pager::{Pager, Reading};
+use super::{Parents, Run, Step, StreamRun};
 use crate::error::{Error, Result};
 use crate::freshchat::{Api, Get, Page};
 use crate::streams::ListSource;
 
-/// How often a list is read again that changes while it is read.
-const MOST_PASSES: usize = 3;
-
-/// A list of more pages than this repeats itself without end.
-const MOST_PAGES: u64 = 100_000;
+/// How often a list is read that changes while it is read.
+const MOST_READINGS: usize = 5;
 
 /// Reads the list and writes its records.
 pub fn extract(stream_run: &mut StreamRun, source: &ListSource) -> Result<()> {
     let page_size = stream_run.run.settings.page_size;
-    let stream = stream_run.stream;
+    let key = stream_run.stream.key[0];
     let run = stream_run.run;
     let (api, mut sink) = stream_run.split();
     let mut ids = Vec::new();
-    let mut stable = true;
+    let mut certain = true;
     overlap(
         |hand_over| {
-            stable = read(api, source, stream.key[0], page_size, &mut |page| {
+            certain = read(api, source, key, page_size, &mut |page| {
                 if source.parents {
-                    ids.extend(page.texts_of(stream.key[0]));
+                    ids.extend(page.texts_of(key));
                 }
                 hand_over(Step::Page(page))
             })?;
@@ -32,50 +30,33 @@ pub fn extract(stream_run: &mut StreamRun, source: &ListSource) -> Result<()> {
         },
         |step| sink.take(step),
     )?;
-    stream_run.partial = !stable;
+    stream_run.partial = !certain;
     if source.parents {
-        let mut parents = run
-            .parents
-            .lock()
-            .unwrap_or_else(|error| error.into_inner());
-        parents.insert(source.path, distinct(ids));
+        run.set_parents(source.path, Parents::new(ids, certain));
     }
     Ok(())
 }
 
 /// The ids of a list, read now unless a stream of this run has read it.
-pub fn parent_ids(stream_run: &StreamRun, source: &ListSource, key: &str) -> Result<Vec<String>> {
-    let known = stream_run
-        .run
-        .parents
-        .lock()
-        .unwrap_or_else(|error| error.into_inner());
-    if let Some(ids) = known.get(source.path) {
-        return Ok(ids.clone());
+pub fn parents(run: &Run, api: &Api, source: &ListSource, key: &str) -> Result<Parents> {
+    if let Some(parents) = run.parents(source.path) {
+        return Ok(parents);
     }
-    drop(known);
     let mut ids = Vec::new();
-    let page_size = stream_run.run.settings.page_size;
-    read(&stream_run.api, source, key, page_size, &mut |page| {
+    let page_size = run.settings.page_size;
+    let certain = read(api, source, key, page_size, &mut |page| {
         ids.extend(page.texts_of(key));
         Ok(())
     })?;
-    Ok(distinct(ids))
+    let parents = Parents::new(ids, certain);
+    run.set_parents(source.path, parents.clone());
+    Ok(parents)
 }
 
-/// Each id once, in the order of its first place: a list that was read again
-/// names most of them twice.
-fn distinct(ids: Vec<String>) -> Vec<String> {
-    let mut seen = std::collections::HashSet::new();
-    ids.into_iter()
-        .filter(|id| seen.insert(id.clone()))
-        .collect()
-}
-
-/// Hands over each page of the list. A list whose length changes between its
-/// first and its last page has moved records from one page to another: it is
-/// read again, since a record that is repeated does no harm, and one that is
-/// missed does. False: it changed in every reading.
+/// Hands over each page of the list. A list that changes while it is read may
+/// have moved records from one page to another: it is read again, since a
+/// record that is repeated does no harm, and one that is missed does. False:
+/// something speaks against its being complete.
 fn read(
     api: &Api,
     source: &ListSource,
@@ -83,83 +64,50 @@ fn read(
     page_size: u32,
     each: &mut dyn FnMut(Page) -> Result<()>,
 ) -> Result<bool> {
-    for _ in 0..MOST_PASSES {
-        if read_pages(api, source, key, page_size, each)? {
-            return Ok(true);
+    let path = source.path;
+    let ask = |number| get_page(api, source, number, page_size);
+    let pager = Pager {
+        path,
+        key,
+        paged: source.paged,
+        ask: &ask,
+    };
+    let mut last: Option<Reading> = None;
+    for _ in 0..MOST_READINGS {
+        let reading = pager.read(None, each)?;
+        let agrees = |last: &Reading| {
+            let counts = |reading: &Reading| (reading.total, reading.distinct());
+            !reading.has_changed() && counts(last) == counts(&reading)
+        };
+        let settled = reading.is_proven() || reading.total.is_none() && !reading.has_changed();
+        if settled || last.as_ref().is_some_and(agrees) {
+            if let Some(doubt) = reading.doubt() {
+                log::warn!(
+                    "{path}: the API's answers contradict themselves: {doubt} ({} came); what \
+                     they gave was read in full",
+                    reading.distinct()
+                );
+            }
+            return Ok(reading.doubt().is_none());
         }
-        log::info!(
-            "{} changed while it was read; reading it again",
-            source.path
-        );
+        log::info!("{path} changed while it was read; reading it again");
+        last = Some(reading);
     }
     log::warn!(
-        "{} changed in each of {MOST_PASSES} readings; the next run may find records \
-         that this one missed",
-        source.path
+        "{path} changed in each of {MOST_READINGS} readings; the next run may find records that \
+         this one missed"
     );
     Ok(false)
 }
 
-/// Reads the pages once. False: the list changed meanwhile.
-fn read_pages(
-    api: &Api,
-    source: &ListSource,
-    key: &str,
-    page_size: u32,
-    each: &mut dyn FnMut(Page) -> Result<()>,
-) -> Result<bool> {
-    let mut first_total = None;
-    let mut announced = None;
-    let mut last_ids = Vec::new();
-    for number in 1..=MOST_PAGES {
-        let page = get_page(api, source, number, page_size)?;
-        let Some(page) = page.filter(|page| !page.is_empty()) else {
-            // A page that was announced and isn't there any more: the list has
-            // shrunk, and what stood on it has moved to pages already read.
-            return Ok(announced.is_none_or(|pages| number > pages));
-        };
-        if let Some(pagination) = page.pagination
-            && let Some(pages) = pagination.pages()
-        {
-            let total = pagination.total_items;
-            first_total = first_total.or(total);
-            announced = Some(pages);
-            each(page)?;
-            if number >= pages {
-                return Ok(total == first_total);
-            }
-            continue;
-        }
-        if !source.paged {
-            each(page)?;
-            return Ok(true);
-        }
-        // Nothing says how many pages there are, and past the last one some
-        // endpoints give the last one again.
-        let ids = page.texts_of(key);
-        if ids == last_ids {
-            return Ok(true);
-        }
-        last_ids = ids;
-        each(page)?;
-    }
-    Err(Error::Unexpected {
-        request: format!("GET {}", source.path),
-        problem: format!("the list doesn't end after {MOST_PAGES} pages"),
-    })
-}
-
-/// A page of a list; none past its end. A list without documented pages is
-/// asked for one only if its first answer says that there are more.
-fn get_page(api: &Api, source: &ListSource, number: u64, page_size: u32) -> Result<Option<Page>> {
+/// A page of a list. A list without documented pages is asked for one only if
+/// its first answer says that there are more.
+fn get_page(api: &Api, source: &ListSource, number: u64, page_size: u32) -> Result<Page> {
     let mut get = Get::new(source.path);
     if source.paged || number > 1 {
         get = get.with("page", number).with("items_per_page", page_size);
     }
-    past_the_end(
-        number,
-        api.get(&get, |body| Page::parse(body, source.shape)),
-    )
+    api.get(&get, |body| Page::parse(body, source.shape))
 }
 
 /// Past the last page some lists answer with an error, `WRONG_PAGE`; it is

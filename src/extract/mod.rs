@@ -7,14 +7,15 @@ mod ids;
 mod list;
 pub mod metrics;
 mod overlap;
+mod pager;
 mod pool;
 pub mod reports;
 mod seen;
 mod users;
 mod window;
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -22,7 +23,7 @@ use chrono::{DateTime, Utc};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::freshchat::{Api, Client, Page, clock};
-use crate::singer::{Output, RecordWriter};
+use crate::singer::{Bookmark, Output, RecordWriter};
 use crate::streams::{Source, Stream};
 use crate::timestamp;
 use window::Window;
@@ -34,10 +35,52 @@ pub struct Run<'a> {
     pub client: &'a Client,
     /// Ids of the lists that other streams go by, so that each list is read
     /// once in a run.
-    pub parents: Mutex<HashMap<&'static str, Vec<String>>>,
+    pub parents: Mutex<HashMap<&'static str, Parents>>,
+}
+
+/// The ids of a list's records.
+#[derive(Clone)]
+pub struct Parents {
+    /// Each once, in the order of its first place.
+    pub ids: Vec<String>,
+    /// Whether nothing speaks against the list's being complete.
+    pub certain: bool,
+}
+
+impl Parents {
+    /// Most ids of a list that was read again are there twice.
+    fn new(mut ids: Vec<String>, certain: bool) -> Self {
+        let mut seen = HashSet::new();
+        ids.retain(|id| seen.insert(id.clone()));
+        Self { ids, certain }
+    }
 }
 
 impl Run<'_> {
+    /// The ids of a list, if a stream of this run has read it.
+    fn parents(&self, path: &str) -> Option<Parents> {
+        let parents = self.parents.lock();
+        let parents = parents.unwrap_or_else(PoisonError::into_inner);
+        parents.get(path).cloned()
+    }
+
+    fn set_parents(&self, path: &'static str, ids: Parents) {
+        let parents = self.parents.lock();
+        let mut parents = parents.unwrap_or_else(PoisonError::into_inner);
+        parents.insert(path, ids);
+    }
+
+    /// The time from which on to read a stream that is complete up to
+    /// `reached`: from there minus the lookback, or from the start date.
+    fn first_time(&self, reached: Option<DateTime<Utc>>, lookback: Duration) -> DateTime<Utc> {
+        let start_date = self.settings.start_date;
+        // The lookback doesn't reach behind the start date, but a start date
+        // after the bookmark leaves no gap.
+        reached.map_or(start_date, |reached| {
+            (reached - lookback).max(start_date.min(reached))
+        })
+    }
+
     /// The run's start: no bookmark passes it. The first caller before any
     /// answer of the API makes a request for it, since it goes by the server's
     /// clock too.
@@ -56,6 +99,27 @@ impl Run<'_> {
         Ok(clock::started_at().unwrap_or_else(clock::started_without_answer))
     }
 
+    /// Checks that a bookmark is not ahead of the run's start: what changes in
+    /// between would not be read.
+    ///
+    /// # Errors
+    /// [`Error::Ahead`] where it is, by more than the lookback; and those of
+    /// [`Self::started_at`].
+    pub fn check_bookmark(&self, stream: &'static str) -> Result<()> {
+        let Some(bookmark) = self.output.bookmark(stream).value() else {
+            return Ok(());
+        };
+        let started_at = self.started_at()?;
+        match bookmark - self.settings.lookback > started_at {
+            true => Err(Error::Ahead {
+                stream,
+                bookmark,
+                started_at,
+            }),
+            false => Ok(()),
+        }
+    }
+
     /// The time to read of a stream that is complete up to `reached`: from
     /// there minus the lookback, or from the start date, to the end date or
     /// the run's start.
@@ -69,15 +133,7 @@ impl Run<'_> {
         lookback: Duration,
     ) -> Result<Window> {
         let settings = self.settings;
-        let from = match reached {
-            None => settings.start_date,
-            Some(reached) => {
-                let from = reached - lookback;
-                // The lookback doesn't reach behind the start date, but a start
-                // date after the bookmark leaves no gap.
-                from.max(settings.start_date.min(reached))
-            }
-        };
+        let from = self.first_time(reached, lookback);
         let now = self.started_at()?;
         if from > now {
             log::warn!(
@@ -159,14 +215,12 @@ impl StreamRun<'_> {
         }
     }
 
-    /// The time to read, with the lookback of the entity streams.
-    fn window(&self) -> Result<Window> {
-        self.window_back(self.run.settings.lookback)
-    }
-
-    /// The time to read, with another lookback.
+    /// The time to read, with a lookback.
     fn window_back(&self, lookback: Duration) -> Result<Window> {
         let name = self.stream.name;
+        if !self.full_table {
+            self.run.check_bookmark(name)?;
+        }
         self.run.window(name, self.bookmark(), lookback)
     }
 }
@@ -221,11 +275,24 @@ impl Sink<'_> {
 
     /// Moves the stream's bookmark to `to`: every record before it was written.
     fn checkpoint(&mut self, to: DateTime<Utc>) -> Result<()> {
+        self.checkpoint_with(Some(to), |_| {})
+    }
+
+    /// Changes what stands in the stream's bookmark, and moves it if there is
+    /// a time to move it to.
+    fn checkpoint_with(
+        &self,
+        to: Option<DateTime<Utc>>,
+        change: impl FnOnce(&mut Bookmark),
+    ) -> Result<()> {
         let Some(key) = self.stream.replication_key else {
             return Ok(());
         };
         let mut bookmark = self.run.output.bookmark(self.stream.name);
-        bookmark.advance(key, to);
+        change(&mut bookmark);
+        if let Some(to) = to {
+            bookmark.advance(key, to);
+        }
         Ok(self.run.output.checkpoint(self.stream.name, bookmark)?)
     }
 }

@@ -2,26 +2,40 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
+
+/// The random keys of this run's hashes, so that no account has ids that
+/// collide.
+static KEYS: OnceLock<[RandomState; 2]> = OnceLock::new();
 
 /// A set of ids of any form that holds 16 bytes of each: two hashes under
-/// random keys, so that no account has ids that collide. A million ids take
-/// less than 64 MiB.
+/// random keys. A million ids take less than 64 MiB.
 #[derive(Default)]
-pub struct Seen {
-    keys: [RandomState; 2],
-    hashes: HashSet<u128>,
-}
+pub struct Seen(HashSet<u128>);
 
 impl Seen {
     /// Adds an id. False: it was there already.
     pub fn insert(&mut self, id: &str) -> bool {
-        let [high, low] = self.keys.each_ref().map(|key| u128::from(key.hash_one(id)));
-        self.hashes.insert(high << 64 | low)
+        let keys = KEYS.get_or_init(Default::default);
+        let [high, low] = keys.each_ref().map(|key| u128::from(key.hash_one(id)));
+        self.0.insert(high << 64 | low)
+    }
+
+    /// Adds the ids of another set; the number of those that are new here.
+    pub fn add(&mut self, other: &Seen) -> usize {
+        let before = self.len();
+        self.0.extend(&other.0);
+        self.len() - before
+    }
+
+    /// Number of ids.
+    pub fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// Forgets all ids.
     pub fn clear(&mut self) {
-        self.hashes.clear();
+        self.0.clear();
     }
 }
 
@@ -37,7 +51,7 @@ mod tests {
         assert!(ids().step_by(100).all(|id| !seen.insert(&id)));
         // The table has a place and a byte for each, and an eighth of the
         // places stays free; while it grows, half of it is there twice.
-        let table = seen.hashes.capacity() * 8 / 7 * (size_of::<u128>() + 1);
+        let table = seen.0.capacity() * 8 / 7 * (size_of::<u128>() + 1);
         assert!(table * 3 / 2 < 64 << 20, "{table}");
         seen.clear();
         assert!(ids().take(9).all(|id| seen.insert(&id)));

@@ -1,59 +1,106 @@
-//! Lists of users, in closed windows of a time of theirs, and the stream
-//! `users`, which goes by their update time.
+//! Lists of users, in windows of a time of theirs, and the stream `users`,
+//! which goes by their update time.
 //!
-//! No user is lost while users are edited and deleted. A window `[from, to)`
-//! is closed: it ends at or before the run's start, so an edit or a deletion
-//! can only take a user out of it, never bring one in, and what stood behind
-//! that user moves up by one place. Pages are read from the last to the first,
-//! one after the other.
+//! The document names no order for the list, and pages are places in it: a
+//! user who leaves the window, or moves within it, moves others past a page
+//! that was read already. So a window counts as read only where something
+//! proves it, whatever the order is and however it moves:
 //!
-//! Take a user who stays in the window, and let p(t) be the number of the page
-//! on which the user stands; it never grows. When the last page, N, is read,
-//! p <= N. From one request to the next the number asked for falls by one and
-//! p falls or stays, so (p - asked) grows by one at most; it begins at zero or
-//! below, and ends at zero or above, since p >= 1 when page 1 is asked for.
-//! Being a whole number, it is zero at some request: that one returns the
-//! user. A user who leaves the window has an update time after the run's
-//! start, and is the next run's, or is deleted.
+//! - It fits one page. A page is one answer, and shows the window as it stood
+//!   at one moment.
+//! - Every page of it names the same total, and as many distinct users came.
+//!   Nobody left, and all who were there came.
 //!
-//! None of this needs the requests to be close in time: a window whose last
-//! pages were read is finished by another run that begins at the page of the
-//! last place not yet read.
+//! Both need that nobody enters the window unseen. An edit takes a user out of
+//! a window of update times that lies in the past, and never brings one in;
+//! creation times don't change. Who is listed late enters, but only within the
+//! lookback, which the next run reads again: the time before it and the time
+//! within it are windows of their own.
+//!
+//! A window that isn't proven is cut into windows of a page each. One that
+//! can't be cut, since all of its users have one time, is read again until a
+//! reading is proven, or a reading finds what the ones before found.
 
-use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 
-use super::list::past_the_end;
 use super::overlap::overlap;
+use super::pager::{Pager, Reading};
 use super::window::Window;
 use super::{Step, StreamRun};
-use crate::error::Result;
-use crate::freshchat::{Api, Get, Page, Shape};
+use crate::error::{Error, Result};
+use crate::freshchat::{Api, Get, Page, Shape, clock};
 use crate::timestamp;
 
-/// A window with more pages is halved: deep pages are slow.
+/// The path of the list.
+const PATH: &str = "users";
+
+/// A window with more pages is cut: deep pages are slow, and the longer a
+/// window is read, the more likely it changes meanwhile.
 const MOST_PAGES: u64 = 100;
 
-/// Reads the users that were updated since the bookmark.
+/// A window is cut into so many parts at once at most.
+const MOST_PARTS: u64 = 16;
+
+/// How often a window that can't be cut is read, and how often the time since
+/// the run's start.
+const MOST_READINGS: usize = 5;
+
+/// No page is capped at fewer users. A shorter one is the last, if nothing
+/// says otherwise.
+const SHORTEST_PAGE: u64 = 10;
+
+/// The server's clock is no further ahead: a run with one that is ends.
+const FURTHEST_CLOCK: TimeDelta = TimeDelta::days(2);
+
+/// The server tells its time in whole seconds.
+const CLOCK_RESOLUTION: TimeDelta = TimeDelta::seconds(2);
+
+/// Reads the users that were updated since the bookmark, those edited since
+/// the run's start among them.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
-    let window = stream_run.window()?;
-    let page_size = stream_run.run.settings.page_size;
+    let run = stream_run.run;
+    let settings = run.settings;
+    let reached = stream_run.bookmark();
+    let from = run.first_time(reached, settings.lookback);
     let (api, mut sink) = stream_run.split();
-    let users = Users {
-        api,
-        time: UserTime::Updated,
-        page_size,
-    };
+    let users = Users::new(api, UserTime::Updated, settings.page_size);
     overlap(
         |hand_over| {
-            users.read(vec![Span::new(window)], &mut |step| match step {
-                UserStep::Page { page, .. } => hand_over(Step::Page(page)),
+            let each = &mut |step: UserStep| match step {
+                UserStep::Page(page) => hand_over(Step::Page(page)),
                 UserStep::Done(window) => hand_over(Step::Done(window.to)),
-            })
+            };
+            // Little has changed since the last run, as a rule: one answer,
+            // which shows the moment of the request, is all there is to read.
+            if reached.is_some() && settings.end_date.is_none() {
+                let recent = Window::open(from);
+                let first = users.page(recent, 1)?;
+                if users.is_whole(&first) {
+                    each(UserStep::Page(first))?;
+                    let to = run.started_at()?;
+                    return each(UserStep::Done(Window { from, to }));
+                }
+            }
+            let started_at = run.started_at()?;
+            let to = settings
+                .end_date
+                .map_or(started_at, |end| end.min(started_at));
+            let lookback = TimeDelta::from_std(settings.lookback).unwrap_or(TimeDelta::MAX);
+            let settled = started_at.checked_sub_signed(lookback).unwrap_or(from);
+            let settled = settled.clamp(from, to.max(from));
+            users.read(Window { from, to: settled }, MOST_PAGES, each)?;
+            let late = Window { from: settled, to };
+            match to < started_at {
+                true => users.read(late, MOST_PAGES, each),
+                false => users.read_late(late, each),
+            }
         },
         |step| sink.take(step),
-    )
+    )?;
+    stream_run.partial = users.is_doubtful();
+    Ok(())
 }
 
 /// The time of users that windows go by.
@@ -71,170 +118,290 @@ impl UserTime {
             UserTime::Updated => ["updated_from", "updated_to"],
         }
     }
-}
 
-/// A window of users that is yet to be read.
-pub struct Span {
-    pub window: Window,
-    /// Only the users in so many places from the first on are left.
-    pub left: Option<u64>,
-    /// The window's first page, if it was read just now.
-    pub first: Option<Page>,
-}
-
-impl Span {
-    /// A whole window.
-    pub fn new(window: Window) -> Self {
-        Self {
-            window,
-            left: None,
-            first: None,
+    /// The property that holds it.
+    fn property(self) -> &'static str {
+        match self {
+            UserTime::Created => "created_time",
+            UserTime::Updated => "updated_time",
         }
     }
 }
 
 /// What reading users hands over.
 pub enum UserStep {
-    Page {
-        page: Page,
-        window: Window,
-        /// How many places of the window are left, as in [`Span`]; none where
-        /// the API doesn't say how many a page has.
-        left: Option<u64>,
-    },
-    /// The users of this window are complete.
+    Page(Page),
+    /// The users of this window are complete. Some of them may have come with
+    /// pages before the window's own.
     Done(Window),
 }
 
 /// The users of an account.
 pub struct Users<'a> {
-    pub api: &'a Api<'a>,
-    pub time: UserTime,
-    pub page_size: u32,
+    api: &'a Api<'a>,
+    time: UserTime,
+    page_size: u32,
+    /// Number of users in the longest page so far.
+    longest: AtomicU64,
+    /// Whether answers contradict themselves.
+    doubtful: AtomicBool,
 }
 
-impl Users<'_> {
-    /// Hands over the pages of each span, the last one first, and the end of
-    /// each finished window.
+impl<'a> Users<'a> {
+    pub fn new(api: &'a Api<'a>, time: UserTime, page_size: u32) -> Self {
+        Self {
+            api,
+            time,
+            page_size,
+            longest: AtomicU64::new(0),
+            doubtful: AtomicBool::new(false),
+        }
+    }
+
+    /// The client that asks for them.
+    pub fn api(&self) -> &Api<'a> {
+        self.api
+    }
+
+    /// Whether some answers contradict themselves or their records.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Relaxed)
+    }
+
+    /// Hands over the users of a window, which are read in windows of at most
+    /// so many pages, and the end of each of these, the earliest first.
+    ///
+    /// # Errors
+    /// Any error of the API; [`Error::Unexpected`] where nothing proves a
+    /// window; and those of `hand_over`.
     pub fn read(
         &self,
-        mut pending: Vec<Span>,
+        window: Window,
+        most_pages: u64,
         hand_over: &mut dyn FnMut(UserStep) -> Result<()>,
     ) -> Result<()> {
-        while let Some(span) = pending.pop() {
-            if span.window.is_empty() {
+        self.read_from(window, None, most_pages, hand_over)
+    }
+
+    /// Like [`Self::read`], where the window's first page may have been read
+    /// just now.
+    pub fn read_from(
+        &self,
+        window: Window,
+        mut first: Option<Page>,
+        most_pages: u64,
+        hand_over: &mut dyn FnMut(UserStep) -> Result<()>,
+    ) -> Result<()> {
+        let mut pending = vec![(window, most_pages)];
+        while let Some((window, most_pages)) = pending.pop() {
+            if window.is_empty() {
                 continue;
             }
-            match self.read_span(span, hand_over)? {
-                ControlFlow::Continue(window) => hand_over(UserStep::Done(window))?,
-                ControlFlow::Break((earlier, later)) => {
-                    pending.extend([Span::new(later), Span::new(earlier)]);
+            let first = match first.take() {
+                Some(first) => first,
+                None => self.page(window, 1)?,
+            };
+            match self.read_window(window, first, most_pages, hand_over)? {
+                Outcome::Done => hand_over(UserStep::Done(window))?,
+                Outcome::Cut(parts, most_pages) => {
+                    let parts = parts.into_iter().rev();
+                    pending.extend(parts.map(|part| (part, most_pages)));
                 }
             }
         }
         Ok(())
     }
 
-    /// Reads a span, or gives the two windows to read in its place.
-    fn read_span(
+    /// Like [`Self::read`], for the last window before the run's start, and
+    /// after it the users that were edited since then, until one page has them
+    /// all: a user who is edited during every run would never come else.
+    fn read_late(
         &self,
-        span: Span,
+        window: Window,
         hand_over: &mut dyn FnMut(UserStep) -> Result<()>,
-    ) -> Result<ControlFlow<(Window, Window), Window>> {
-        let Span {
-            window,
-            left,
-            first,
-        } = span;
-        let first = match first {
-            Some(first) => first,
-            None => self.page(window, 1)?,
-        };
-        let mut pages = self.count_pages(window, &first)?;
-        // A span of which only the beginning is left was short enough.
-        if left.is_none()
-            && pages > MOST_PAGES
-            && let Some(halves) = window.halves()
-        {
-            return Ok(ControlFlow::Break(halves));
+    ) -> Result<()> {
+        let first = self.page(Window::open(window.from), 1)?;
+        if self.is_whole(&first) {
+            hand_over(UserStep::Page(first))?;
+            return hand_over(UserStep::Done(window));
         }
-        let size = first.pagination.and_then(|it| it.items_per_page);
-        if let (Some(left), Some(size)) = (left, size.filter(|size| *size > 0)) {
-            pages = pages.min(left.div_ceil(size).max(1));
-        }
-        self.read_backwards(window, first, pages, &mut |page, number| {
-            hand_over(UserStep::Page {
-                page,
-                window,
-                left: size.map(|size| (number - 1) * size),
-            })
-        })?;
-        Ok(ControlFlow::Continue(window))
-    }
-
-    /// A page of a window's users; past its end, an empty one.
-    pub fn page(&self, window: Window, number: u64) -> Result<Page> {
-        let time = |time: DateTime<Utc>| timestamp::format(time);
-        let [from, to] = self.time.parameters();
-        let get = Get::new("users")
-            .with(from, time(window.exclusive_from()))
-            .with(to, time(window.to))
-            .with("page", number)
-            .with("items_per_page", self.page_size);
-        let page = self
-            .api
-            .get(&get, |body| Page::parse(body, Shape::List("users")));
-        Ok(past_the_end(number, page)?.unwrap_or_default())
-    }
-
-    /// The number of pages, as the first one says. Where it doesn't, pages are
-    /// looked at until they end; they are read again from there.
-    fn count_pages(&self, window: Window, first: &Page) -> Result<u64> {
-        if first.is_empty() {
-            return Ok(1);
-        }
-        if let Some(pages) = first.pagination.and_then(|pagination| pagination.pages()) {
-            return Ok(pages.max(1));
-        }
-        let mut last_ids = first.texts_of("id");
-        let mut number = 1;
-        loop {
-            let page = self.page(window, number + 1)?;
-            let ids = page.texts_of("id");
-            if page.is_empty() || ids == last_ids {
-                return Ok(number);
+        self.read(window, MOST_PAGES, hand_over)?;
+        let mut from = window.to;
+        for _ in 0..MOST_READINGS {
+            let asked_at = clock::now();
+            let first = self.page(Window::open(from), 1)?;
+            if self.is_whole(&first) {
+                return hand_over(UserStep::Page(first));
             }
-            last_ids = ids;
-            number += 1;
+            // The bookmark stays at the run's start.
+            let to = asked_at + FURTHEST_CLOCK;
+            self.read(Window { from, to }, MOST_PAGES, &mut |step| match step {
+                UserStep::Page(page) => hand_over(UserStep::Page(page)),
+                UserStep::Done(_) => Ok(()),
+            })?;
+            from = from.max(asked_at - CLOCK_RESOLUTION);
         }
+        log::info!("users: they are edited faster than they are read; the next run goes on");
+        Ok(())
     }
 
-    /// Hands over the pages from the last to the first, with their numbers.
-    /// The first one, which was needed to learn the number of pages, counts as
-    /// the last read if nobody has left the window since, which the total
-    /// tells.
-    fn read_backwards(
+    /// Reads a window of which this is the first page.
+    fn read_window(
         &self,
         window: Window,
         first: Page,
-        pages: u64,
-        hand_over: &mut dyn FnMut(Page, u64) -> Result<()>,
-    ) -> Result<()> {
-        let total = |page: &Page| {
-            page.pagination
-                .and_then(|pagination| pagination.total_items)
-        };
-        let mut last_total = total(&first);
-        for number in (2..=pages).rev() {
-            let page = self.page(window, number)?;
-            last_total = total(&page);
-            hand_over(page, number)?;
+        most_pages: u64,
+        hand_over: &mut dyn FnMut(UserStep) -> Result<()>,
+    ) -> Result<Outcome> {
+        if self.is_whole(&first) {
+            hand_over(UserStep::Page(first))?;
+            return Ok(Outcome::Done);
         }
-        let unchanged = last_total.is_some() && last_total == total(&first);
-        let first = match pages == 1 || unchanged {
-            true => first,
-            false => self.page(window, 1)?,
+        let length = first.len() as u64;
+        let pages = match self.is_short(length) {
+            true => 1,
+            false => self.expected_pages(&first),
         };
-        hand_over(first, 1)
+        self.note(length);
+        if pages > most_pages {
+            let count = (5 * pages).div_ceil(4 * most_pages).clamp(2, MOST_PARTS);
+            if let Some(parts) = window.parts(count) {
+                return Ok(Outcome::Cut(parts, most_pages));
+            }
+        }
+        let mut times = Vec::new();
+        let ask = |number| self.page(window, number);
+        let pager = self.pager(&ask);
+        let reading = pager.read(Some(first), &mut |page| {
+            let first = page.values_of(self.time.property()).next();
+            times.extend(first.flatten().and_then(timestamp::from_json));
+            hand_over(UserStep::Page(page))
+        })?;
+        self.note(reading.longest);
+        // A short page has room for whoever is missing, whatever is announced.
+        let short = reading.pages <= 1 && self.is_short(reading.longest);
+        if reading.is_proven() || short && reading.total.is_none() {
+            self.look_at(&reading);
+            return Ok(Outcome::Done);
+        }
+        if !short && let Some(parts) = window.cut_at(times).or_else(|| window.parts(2)) {
+            return Ok(Outcome::Cut(parts, 1));
+        }
+        self.read_again(&pager, reading, hand_over)?;
+        Ok(Outcome::Done)
     }
+
+    /// Reads a window again that was not proven, until a reading is, or all of
+    /// a set of users that doesn't change have come, or two readings agree.
+    fn read_again(
+        &self,
+        pager: &Pager,
+        mut last: Reading,
+        hand_over: &mut dyn FnMut(UserStep) -> Result<()>,
+    ) -> Result<()> {
+        let mut known = std::mem::take(&mut last.seen);
+        for _ in 1..MOST_READINGS {
+            let reading = pager.read(None, &mut |page| hand_over(UserStep::Page(page)))?;
+            let changed = last.has_changed() || reading.has_changed();
+            let same = !changed && reading.total == last.total;
+            if !same {
+                known.clear();
+            }
+            let new = known.add(&reading.seen);
+            let all = (known.len() + reading.idless) as u64;
+            let all_came = reading.total == Some(all) || new == 0 && reading.distinct() == all;
+            if reading.is_proven() || same && all_came {
+                self.look_at(&reading);
+                return Ok(());
+            }
+            last = reading;
+        }
+        Err(Error::Unexpected {
+            request: format!("GET {PATH}"),
+            problem: format!(
+                "no two of {MOST_READINGS} readings agree on the users of one {}; run again when \
+                 fewer users change",
+                self.time.property()
+            ),
+        })
+    }
+
+    /// A page of a window's users.
+    ///
+    /// # Errors
+    /// Any error of the API.
+    pub fn page(&self, window: Window, number: u64) -> Result<Page> {
+        let [from, to] = self.time.parameters();
+        let mut get = Get::new(PATH).with(from, timestamp::format(window.exclusive_from()));
+        if !window.is_open() {
+            get = get.with(to, timestamp::format(window.to));
+        }
+        let get = get
+            .with("page", number)
+            .with("items_per_page", self.page_size);
+        let list = Shape::List("users");
+        self.api.get(&get, |body| Page::parse(body, list))
+    }
+
+    fn pager<'p>(&'p self, ask: &'p dyn Fn(u64) -> Result<Page>) -> Pager<'p> {
+        Pager {
+            path: PATH,
+            key: "id",
+            paged: true,
+            ask,
+        }
+    }
+
+    /// Whether a first page is all there is in its window.
+    fn is_whole(&self, first: &Page) -> bool {
+        let ask = |_| Ok(Page::default());
+        let longest = self.longest.load(Ordering::Relaxed);
+        self.pager(&ask).is_whole(first, longest)
+    }
+
+    /// Whether a page of so many users is shorter than a full one is.
+    fn is_short(&self, length: u64) -> bool {
+        let shortest = SHORTEST_PAGE.min(u64::from(self.page_size));
+        length < self.longest.load(Ordering::Relaxed).max(shortest)
+    }
+
+    /// The number of pages that a full first one announces. Without an
+    /// envelope it announces any number.
+    fn expected_pages(&self, first: &Page) -> u64 {
+        let Some(pagination) = first.pagination else {
+            return u64::MAX / 5;
+        };
+        let length = first.len().max(1) as u64;
+        let by_length = pagination.total_items.map(|total| total.div_ceil(length));
+        pagination
+            .pages()
+            .max(by_length)
+            .unwrap_or(1)
+            .min(u64::MAX / 5)
+    }
+
+    fn note(&self, length: u64) {
+        self.longest.fetch_max(length, Ordering::Relaxed);
+    }
+
+    /// Warns once where the answers can't be true.
+    fn look_at(&self, reading: &Reading) {
+        if let Some(doubt) = reading.doubt()
+            && !self.doubtful.swap(true, Ordering::Relaxed)
+        {
+            log::warn!(
+                "users: the API's answers contradict themselves: {doubt} ({} came, {} announced); \
+                 what they gave was read in full",
+                reading.distinct(),
+                reading.total.unwrap_or_default()
+            );
+        }
+    }
+}
+
+/// What became of a window.
+enum Outcome {
+    Done,
+    /// It is to be read in these windows, of at most so many pages each.
+    Cut(Vec<Window>, u64),
 }

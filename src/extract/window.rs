@@ -23,24 +23,50 @@ impl Window {
         self.from.max(other.from) < self.to.min(other.to)
     }
 
-    /// Two windows that make up this one, neither of them empty; none where
-    /// the API's times are too coarse to tell the halves apart.
-    pub fn halves(&self) -> Option<(Window, Window)> {
-        let half = TimeDelta::milliseconds((self.to - self.from).num_milliseconds() / 2);
-        if half < RESOLUTION {
+    /// A window from a time on that has no end.
+    pub fn open(from: DateTime<Utc>) -> Self {
+        Self {
+            from,
+            to: DateTime::<Utc>::MAX_UTC,
+        }
+    }
+
+    /// Whether the window has no end.
+    pub fn is_open(&self) -> bool {
+        self.to == DateTime::<Utc>::MAX_UTC
+    }
+
+    /// So many windows of about one length that make up this one, none of them
+    /// empty; none where the API's times are too coarse to tell any two parts
+    /// apart.
+    pub fn parts(&self, count: u64) -> Option<Vec<Window>> {
+        let length = (self.to - self.from).num_milliseconds();
+        let count = i64::try_from(count).unwrap_or(i64::MAX).min(length);
+        let edge = |number: i64| {
+            let share = i128::from(length) * i128::from(number) / i128::from(count);
+            self.from + TimeDelta::milliseconds(i64::try_from(share).unwrap_or(length))
+        };
+        self.cut_at((1..count).map(edge))
+    }
+
+    /// The windows that these times, in any order, cut this one into; none
+    /// where no time is within it.
+    pub fn cut_at(&self, times: impl IntoIterator<Item = DateTime<Utc>>) -> Option<Vec<Window>> {
+        let times = times.into_iter();
+        let mut edges: Vec<_> = times
+            .filter(|time| self.from < *time && *time < self.to)
+            .collect();
+        if edges.is_empty() {
             return None;
         }
-        let middle = self.from + half;
-        Some((
-            Window {
-                from: self.from,
-                to: middle,
-            },
-            Window {
-                from: middle,
-                to: self.to,
-            },
-        ))
+        edges.extend([self.from, self.to]);
+        edges.sort_unstable();
+        edges.dedup();
+        let window = |pair: &[DateTime<Utc>]| Window {
+            from: pair[0],
+            to: pair[1],
+        };
+        Some(edges.windows(2).map(window).collect())
     }
 
     /// The start to ask for where the API's lower bound may exclude the time
@@ -63,10 +89,29 @@ mod tests {
     }
 
     #[test]
-    fn halving_always_advances() {
-        assert_eq!(window(0, 5).halves(), Some((window(0, 2), window(2, 5))));
-        assert_eq!(window(0, 2).halves(), Some((window(0, 1), window(1, 2))));
-        assert_eq!(window(0, 1).halves(), None);
-        assert_eq!(window(3, 3).halves(), None);
+    fn parts_make_up_the_window_and_none_is_empty() {
+        for length in [2, 3, 5, 1000, 86_400_000] {
+            for count in [2, 3, 16] {
+                let parts = window(0, length).parts(count).unwrap();
+                assert_eq!(parts.len() as i64, length.min(count as i64));
+                assert_eq!((parts[0].from, parts[parts.len() - 1].to), {
+                    let whole = window(0, length);
+                    (whole.from, whole.to)
+                });
+                assert!(parts.iter().all(|part| !part.is_empty()));
+                assert!(parts.windows(2).all(|pair| pair[0].to == pair[1].from));
+            }
+        }
+        assert_eq!(window(0, 1).parts(16), None);
+        assert_eq!(window(3, 3).parts(2), None);
+    }
+
+    #[test]
+    fn times_within_a_window_cut_it() {
+        let time = |millis| window(millis, millis).from;
+        let times = [7, 3, 0, 3, 9, 12].map(time);
+        let cut = window(0, 9).cut_at(times);
+        assert_eq!(cut, Some(vec![window(0, 3), window(3, 7), window(7, 9)]));
+        assert_eq!(window(0, 9).cut_at([time(0), time(9)]), None);
     }
 }

@@ -8,6 +8,9 @@ use url::{Host, Url};
 /// The domains on which Freshchat accounts live; the token goes to no other.
 const DOMAINS: [&str; 2] = ["freshchat.com", "myfreshworks.com"];
 
+/// The longest part of a host's name between two dots (RFC 1035).
+const LONGEST_LABEL: usize = 63;
+
 /// The path of the API's version 2.
 const VERSION_PATH: &str = "/v2";
 
@@ -20,12 +23,13 @@ impl Address {
     /// Reads the `domain` setting: `acme`, a host name, or an https address.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the text.
+    /// What is wrong with the text. It isn't quoted: it may be a secret that
+    /// was put here by mistake.
     pub fn from_domain(domain: &str) -> Result<Self, String> {
         let domain = domain.trim();
         let rest = match domain.split_once("://") {
             Some(("https", rest)) => rest,
-            Some(_) => return Err(format!("`{domain}` is no https address")),
+            Some(_) => return Err("is an address, but not of https".into()),
             None => domain,
         };
         let host = rest.trim_end_matches('/').trim_end_matches(VERSION_PATH);
@@ -41,35 +45,31 @@ impl Address {
         });
         if !known {
             return Err(format!(
-                "`{domain}` is no Freshchat host: it is the account's name, or a host under \
-                 {} or {}",
+                "is not a Freshchat host: it is the account's name, or a host under {} or {}",
                 DOMAINS[0], DOMAINS[1]
             ));
         }
         let url = Url::parse(&format!("https://{host}{VERSION_PATH}"));
-        url.map(Self)
-            .map_err(|error| format!("`{domain}`: {error}"))
+        url.map(Self).map_err(|error| format!("is wrong: {error}"))
     }
 
     /// Reads the `api_url` setting: https anywhere, http on loopback only.
     ///
     /// # Errors
-    /// A sentence that says what is wrong with the text.
+    /// What is wrong with the text, which isn't quoted here either.
     pub fn from_url(text: &str) -> Result<Self, String> {
         let url = Url::parse(text.trim().trim_end_matches('/'))
-            .map_err(|error| format!("`{text}` is no address: {error}"))?;
+            .map_err(|error| format!("is not an address: {error}"))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err("must not hold a user name or password".into());
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(format!("`{text}` must end with its path"));
+            return Err("must end with its path, without a query or fragment".into());
         }
         match url.scheme() {
             "https" => Ok(Self(url)),
             "http" if is_loopback(&url) => Ok(Self(url)),
-            _ => Err(format!(
-                "`{text}` is neither https nor http on a loopback address"
-            )),
+            _ => Err("is neither https, nor http on a loopback address".into()),
         }
     }
 
@@ -93,9 +93,13 @@ impl Address {
         format!("{}/{path}", self.0.as_str().trim_end_matches('/'))
     }
 
-    /// The path part of the base and `path`, for messages.
+    /// The path of an endpoint, for messages. What a proxy's path has before
+    /// the API's version is left out: it may be a key.
     pub fn path_of(&self, path: &str) -> String {
-        format!("{}/{path}", self.0.path().trim_end_matches('/'))
+        match self.0.path().trim_end_matches('/').ends_with(VERSION_PATH) {
+            true => format!("{VERSION_PATH}/{path}"),
+            false => format!("/{path}"),
+        }
     }
 }
 
@@ -109,7 +113,7 @@ impl fmt::Display for Address {
 /// elsewhere (`@`, `/`, `?`, `#`, `\`, `:`).
 fn is_account_name(name: &str) -> bool {
     name.split('.').all(|label| {
-        !label.is_empty()
+        (1..=LONGEST_LABEL).contains(&label.len())
             && !label.starts_with('-')
             && label
                 .bytes()
@@ -169,8 +173,20 @@ mod tests {
             "acme.freshchat.com/crm",
             "a me",
             "",
+            &"a".repeat(64),
         ] {
             assert!(Address::from_domain(domain).is_err(), "{domain}");
+        }
+    }
+
+    #[test]
+    fn a_path_in_a_message_shows_no_key_of_a_proxy() {
+        for (url, path) in [
+            ("https://host/v2", "/v2/users"),
+            ("https://host/key/v2/", "/v2/users"),
+            ("https://host/key", "/users"),
+        ] {
+            assert_eq!(Address::from_url(url).unwrap().path_of("users"), path);
         }
     }
 

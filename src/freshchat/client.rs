@@ -13,7 +13,7 @@ use url::form_urlencoded;
 use super::address::Address;
 use super::clock;
 use super::get::Get;
-use super::limits::{self, Limits};
+use super::limits::{self, HourlyLimit, Limits};
 use super::problems::{
     api_error, header_text, is_unknown_host, looks_like_html, redirect_target, without_values,
 };
@@ -109,6 +109,12 @@ impl Client {
         }
     }
 
+    /// The hourly limit, and what the last answer left of it; none where
+    /// answers don't name it.
+    pub fn hourly_limit(&self) -> Option<HourlyLimit> {
+        self.options.limits.hourly()
+    }
+
     /// The client for one stream.
     pub fn api(&self) -> Api<'_> {
         Api {
@@ -191,7 +197,7 @@ impl Client {
                 };
             }
         };
-        if let Err(differ) = clock::observe(&headers) {
+        if let Err(differ) = clock::observe(&headers, started) {
             return Tried::Failed(Error::Clocks(differ));
         }
         // A 429 says itself how long to wait.

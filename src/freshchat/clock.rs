@@ -30,7 +30,8 @@ static CLOCK: Clock = Clock::new();
 struct Clock(Mutex<State>);
 
 struct State {
-    /// The time when the first answer came, or the first with a `Date`.
+    /// The time when the first request was sent, or the first that was answered
+    /// with a `Date`.
     anchor: Option<(Instant, DateTime<Utc>)>,
     /// This machine's time minus the server's.
     difference: Option<TimeDelta>,
@@ -61,8 +62,8 @@ pub fn now() -> DateTime<Utc> {
     CLOCK.now()
 }
 
-/// The run's start, in whole milliseconds: the time when the first answer with
-/// a `Date` came. None before any answer.
+/// The run's start, in whole milliseconds: the time when the request was sent
+/// whose answer was the first with a `Date`. None before any answer.
 pub fn started_at() -> Option<DateTime<Utc>> {
     CLOCK.started_at()
 }
@@ -79,13 +80,15 @@ pub fn ahead_of_server() -> Option<TimeDelta> {
     CLOCK.lock().difference
 }
 
-/// Takes in the headers of an answer of the API.
+/// Takes in the headers of an answer of the API to a request that was sent at
+/// `sent`. The answer shows the account as it was then or later, so that this
+/// is the moment that counts.
 ///
 /// # Errors
 /// The clocks are more than a day apart; or more than a minute, and a start by
 /// this machine's clock is too late.
-pub fn observe(headers: &HeaderMap) -> Result<(), ClocksDiffer> {
-    CLOCK.observe(date_of(headers), machine())
+pub fn observe(headers: &HeaderMap, sent: Instant) -> Result<(), ClocksDiffer> {
+    CLOCK.observe(date_of(headers), machine(), sent)
 }
 
 /// This machine's time, for log lines.
@@ -160,15 +163,17 @@ impl Clock {
         &self,
         date: Option<DateTime<Utc>>,
         machine: DateTime<Utc>,
+        sent: Instant,
     ) -> Result<(), ClocksDiffer> {
+        let took = sent.elapsed();
         let mut state = self.lock();
-        state.anchor.get_or_insert((Instant::now(), machine));
+        state.anchor.get_or_insert((sent, machine - took));
         let (Some(server), None) = (date, state.difference) else {
             return Ok(());
         };
         let difference = machine - server;
         state.difference = Some(difference);
-        state.anchor = Some((Instant::now(), server.min(machine)));
+        state.anchor = Some((sent, server.min(machine) - took));
         let too_late = state.started_at.is_some() && difference > NOTABLE;
         if too_late || difference.abs() > LARGEST {
             return Err(ClocksDiffer { machine, server });
@@ -200,10 +205,14 @@ mod tests {
         for (server, machine, earlier) in [(-600, 0, -600), (600, 0, 0)] {
             let clock = Clock::new();
             assert_eq!(clock.started_at(), None);
-            clock.observe(None, time(machine)).unwrap();
-            clock.observe(Some(time(server)), time(machine)).unwrap();
+            clock.observe(None, time(machine), Instant::now()).unwrap();
+            clock
+                .observe(Some(time(server)), time(machine), Instant::now())
+                .unwrap();
             // What later answers say moves nothing.
-            clock.observe(Some(time(50)), time(70)).unwrap();
+            clock
+                .observe(Some(time(50)), time(70), Instant::now())
+                .unwrap();
             assert_eq!(clock.started_at(), Some(time(earlier).trunc_subsecs(3)));
             assert!(clock.now() >= time(earlier) && clock.now() < time(earlier + 60));
             let difference = TimeDelta::seconds(machine - server);
@@ -214,8 +223,8 @@ mod tests {
     #[test]
     fn without_a_date_this_machine_counts() {
         let clock = Clock::new();
-        clock.observe(None, time(0)).unwrap();
-        clock.observe(None, time(9)).unwrap();
+        clock.observe(None, time(0), Instant::now()).unwrap();
+        clock.observe(None, time(9), Instant::now()).unwrap();
         assert_eq!(clock.started_at(), Some(time(0).trunc_subsecs(3)));
         assert_eq!(
             Clock::new().started_without_answer(time(5)),
@@ -232,7 +241,7 @@ mod tests {
             (day + 1, true),
             (-day - 1, true),
         ] {
-            let observed = Clock::new().observe(Some(time(server)), time(0));
+            let observed = Clock::new().observe(Some(time(server)), time(0), Instant::now());
             assert_eq!(observed.is_err(), wrong, "{server}");
         }
     }
@@ -242,7 +251,7 @@ mod tests {
         for (server, wrong) in [(-30, false), (-90, true), (90, false)] {
             let clock = Clock::new();
             clock.started_without_answer(time(0));
-            let observed = clock.observe(Some(time(server)), time(0));
+            let observed = clock.observe(Some(time(server)), time(0), Instant::now());
             assert_eq!(observed.is_err(), wrong, "{server}");
         }
     }

@@ -35,8 +35,16 @@ pub struct Limits {
 struct State {
     under_way: usize,
     closed_until: Option<Instant>,
-    /// The hourly limit, as the last answer named it.
-    hourly: Option<f64>,
+    hourly: Option<HourlyLimit>,
+}
+
+/// The hourly limit, as the last answer named it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HourlyLimit {
+    /// Calls in an hour.
+    pub limit: f64,
+    /// What is left of them.
+    pub remaining: f64,
 }
 
 /// A place among the requests under way; given back when dropped.
@@ -60,10 +68,14 @@ impl Limits {
         self.concurrency
     }
 
+    /// The hourly limit; none where answers don't name it.
+    pub fn hourly(&self) -> Option<HourlyLimit> {
+        self.lock().hourly
+    }
+
     /// Calls an hour, without those that are reserved for others.
     pub fn calls_per_hour(&self) -> Option<f64> {
-        let hourly = self.lock().hourly?;
-        Some(hourly * (1.0 - self.reserve))
+        Some(self.hourly()?.limit * (1.0 - self.reserve))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -119,7 +131,7 @@ impl Limits {
         ) else {
             return;
         };
-        self.lock().hourly = Some(limit);
+        self.lock().hourly = Some(HourlyLimit { limit, remaining });
         if remaining <= limit * self.reserve {
             let wait = reset_after(headers).unwrap_or(self.fallback);
             let reason = format!(

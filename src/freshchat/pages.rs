@@ -1,6 +1,5 @@
 //! One page of a list, as text: its records stay the bytes that the API sent.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::iter;
 use std::ops::Range;
@@ -33,6 +32,8 @@ pub struct Page {
     pub pagination: Option<Pagination>,
     /// The `link` to the next page, where there is one.
     pub next: Option<Link>,
+    /// Whether `links` names a next page.
+    pub has_next: bool,
     /// When the page was read.
     pub read_at: DateTime<Utc>,
 }
@@ -43,18 +44,29 @@ pub struct Pagination {
     pub total_items: Option<u64>,
     pub total_pages: Option<u64>,
     pub items_per_page: Option<u64>,
+    pub current_page: Option<u64>,
 }
 
 impl Pagination {
-    /// The number of pages. The API caps the page size, so the one that it
-    /// echoes counts and not the one that was asked for.
+    /// The number of pages, the larger one where the members disagree. The API
+    /// caps the page size, so the one that it echoes counts and not the one
+    /// that was asked for.
     pub fn pages(&self) -> Option<u64> {
-        self.total_pages.or_else(|| {
-            Some(
-                self.total_items?
-                    .div_ceil(self.items_per_page.filter(|size| *size > 0)?),
-            )
-        })
+        self.total_pages.max(self.pages_of_items())
+    }
+
+    /// Whether the number of pages is not the one that the items take.
+    pub fn is_contradictory(&self) -> bool {
+        match (self.total_pages, self.pages_of_items()) {
+            // An empty list has no page or an empty one.
+            (Some(pages), Some(needed)) => pages.max(1) != needed.max(1),
+            _ => false,
+        }
+    }
+
+    fn pages_of_items(&self) -> Option<u64> {
+        let size = self.items_per_page.filter(|size| *size > 0)?;
+        Some(self.total_items?.div_ceil(size))
     }
 }
 
@@ -73,6 +85,7 @@ impl Page {
             records: found.records,
             pagination: found.pagination,
             next: found.next,
+            has_next: found.has_next,
             read_at: clock::now(),
             body,
         })
@@ -88,18 +101,79 @@ impl Page {
         self.records.is_empty()
     }
 
+    /// Number of records.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// The value of a property in each record, as JSON; none where the record
+    /// lacks it. Only this property is looked at: whatever else the record
+    /// holds, its id is not to be missed.
+    pub fn values_of<'p>(&'p self, property: &'p str) -> impl Iterator<Item = Option<&'p str>> {
+        self.records().map(move |record| {
+            let mut deserializer = serde_json::Deserializer::from_str(record);
+            let value = deserializer.deserialize_map(Property(property));
+            value.ok().flatten().map(RawValue::get)
+        })
+    }
+
     /// The value of a property in each record that has it, as text.
     pub fn texts_of(&self, property: &str) -> Vec<String> {
-        let text = |record: &str| {
-            // Only this property is decoded: whatever else the record holds,
-            // its id is not to be missed.
-            let record: HashMap<String, &RawValue> = serde_json::from_str(record).ok()?;
-            match record.get(property)?.get() {
-                "null" => None,
-                json => Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())),
-            }
+        let text = |json: &str| match json {
+            "null" => None,
+            json => Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())),
         };
-        self.records().filter_map(text).collect()
+        self.values_of(property)
+            .flatten()
+            .filter_map(text)
+            .collect()
+    }
+}
+
+/// Finds one property of an object.
+struct Property<'n>(&'n str);
+
+impl<'a> Visitor<'a> for Property<'_> {
+    type Value = Option<&'a RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut value = None;
+        while let Some(is_it) = map.next_key_seed(IsNamed(self.0))? {
+            match is_it {
+                true => value = Some(map.next_value()?),
+                false => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(value)
+    }
+}
+
+/// Whether a property has this name, without a copy of it.
+struct IsNamed<'n>(&'n str);
+
+impl<'a> DeserializeSeed<'a> for IsNamed<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for IsNamed<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a property name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
+        Ok(name == self.0)
     }
 }
 
@@ -108,6 +182,7 @@ struct Found {
     records: Vec<Range<usize>>,
     pagination: Option<Pagination>,
     next: Option<Link>,
+    has_next: bool,
 }
 
 struct Answer<'a> {
@@ -165,6 +240,10 @@ impl<'a> Visitor<'a> for Answer<'a> {
                         found.pagination = Some(read_pagination(map.next_value()?));
                     }
                     "link" => found.next = read_link(&map.next_value()?),
+                    "links" => {
+                        let links: Value = map.next_value()?;
+                        found.has_next = read_link(&links["next_page"]).is_some();
+                    }
                     "message" | "error_message" => problem = Some(map.next_value::<Value>()?),
                     _ => {
                         map.next_value::<IgnoredAny>()?;
@@ -219,6 +298,7 @@ fn read_pagination(value: Value) -> Pagination {
         total_items: number("total_items"),
         total_pages: number("total_pages"),
         items_per_page: number("items_per_page"),
+        current_page: number("current_page"),
     }
 }
 

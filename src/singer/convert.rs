@@ -1,22 +1,54 @@
 //! Converts values to the types of the schema.
 
-use super::schema::{Field, Fields, Kind};
+use super::free::{fits_float, write_free};
+use super::path::Path;
+use super::schema::{Fields, Kind};
 use super::split::{for_each_entry, for_each_item};
 use crate::timestamp;
 
+/// How deep a property's value may nest. In `_extra`, the message, the record
+/// and `_extra` itself stand around it: the 127 levels that serde_json reads,
+/// which is the least of the readers in use.
+pub const DEEPEST: usize = 124;
+
+/// The values within a record's properties that don't fit their type.
+#[derive(Default)]
+pub struct Misfits {
+    /// Those that go to `_extra`.
+    pub moved: Vec<Moved>,
+    /// The paths of those that can't, since parts of them are not selected.
+    pub left_out: Vec<String>,
+}
+
+/// A nested value that goes to `_extra`.
+pub struct Moved {
+    /// Where it stood.
+    pub path: String,
+    /// The same without the numbers of items.
+    pub name: String,
+    /// The value as the API sent it.
+    pub json: String,
+}
+
 /// Appends a JSON value as the kind wants it. False: it doesn't fit, and what
 /// was appended has to be taken back. An appended nothing stands for null.
-pub fn convert(kind: &Kind, value: &str, out: &mut Vec<u8>) -> bool {
+///
+/// `path` is where the value stands. Nested values that don't fit are replaced
+/// by null, and added to `misfits`.
+pub fn convert(
+    kind: &Kind,
+    value: &str,
+    path: &Path,
+    misfits: &mut Misfits,
+    out: &mut Vec<u8>,
+) -> bool {
     let first = value.as_bytes()[0];
     match (kind, first) {
         (_, b'n') => {
             out.extend_from_slice(b"null");
             true
         }
-        (Kind::Any, _) => {
-            out.extend_from_slice(value.as_bytes());
-            true
-        }
+        (Kind::Any(types), _) => types.allow(first) && write_nested_free(value, path, out),
         (Kind::String, b'"') => {
             out.extend_from_slice(value.as_bytes());
             true
@@ -32,14 +64,15 @@ pub fn convert(kind: &Kind, value: &str, out: &mut Vec<u8>) -> bool {
             out.extend_from_slice(value.as_bytes());
             true
         }
-        (Kind::Object(fields), b'{') => convert_object(fields, value, out),
-        (Kind::Array(items), b'[') => convert_array(items, value, out),
+        (Kind::Object(fields), b'{') if fields.is_empty() => write_nested_free(value, path, out),
+        (Kind::Object(fields), b'{') => convert_object(fields, value, path, misfits, out),
+        (Kind::Array(items), b'[') => convert_array(items, value, path, misfits, out),
         // One object where a list of objects belongs: a list of one.
         (Kind::Array(items), b'{') => {
             out.push(b'[');
-            let fits = convert(items, value, out);
+            convert_nested(items, value, &path.item(0), misfits, out);
             out.push(b']');
-            fits
+            true
         }
         (Kind::Object(_) | Kind::Array(_) | Kind::String, _) => false,
         (_, b'{' | b'[') => false,
@@ -69,7 +102,7 @@ pub fn convert_text(kind: &Kind, text: &str, out: &mut Vec<u8>) -> bool {
         },
         Kind::Number => {
             // What serde_json takes is a JSON number, which needs no new form.
-            if serde_json::from_str::<serde_json::Number>(text).is_err() {
+            if serde_json::from_str::<serde_json::Number>(text).is_err() || !fits_float(text) {
                 return false;
             }
             out.extend_from_slice(text.as_bytes());
@@ -90,75 +123,156 @@ pub fn convert_text(kind: &Kind, text: &str, out: &mut Vec<u8>) -> bool {
                 None => return false,
             }
         }
-        Kind::Object(_) | Kind::Array(_) | Kind::Any => return false,
+        Kind::Object(_) | Kind::Array(_) | Kind::Any(_) => return false,
     }
     true
 }
 
 /// A whole number, also when it is written with a fraction of zero.
 fn integer(text: &str) -> Option<i64> {
-    text.parse().ok().or_else(|| {
+    let whole = match text.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => whole,
+        _ => text,
+    };
+    whole.parse().ok().or_else(|| {
         let number: f64 = text.parse().ok()?;
         // Beyond 2^53 a float no longer tells whole numbers apart.
         (number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0).then_some(number as i64)
     })
 }
 
-fn convert_object(fields: &Fields, object: &str, out: &mut Vec<u8>) -> bool {
-    if fields.is_empty() {
-        out.extend_from_slice(object.as_bytes());
-        return true;
-    }
+fn convert_object(
+    fields: &Fields,
+    object: &str,
+    path: &Path,
+    misfits: &mut Misfits,
+    out: &mut Vec<u8>,
+) -> bool {
     out.push(b'{');
     let empty = out.len();
-    let mut fits = true;
+    let mut seen = Seen::default();
     let mut guess = 0;
     let read = for_each_entry(object, |name, value| {
-        let field: Option<&Field> = fields.find(&name, guess).map(|at| {
-            guess = at + 1;
-            &fields.list()[at]
-        });
+        let path = path.property(&name);
+        let found = fields.find(&name, guess);
+        let field = found.map(|at| &fields.list()[at]);
         if field.is_some_and(|field| !field.selected) {
             return;
         }
+        if let (Some(at), Some(field)) = (found, field)
+            && !seen.insert(at)
+        {
+            misfits.refuse(&field.kind, value, &path);
+            return;
+        }
         if out.len() > empty {
             out.push(b',');
         }
-        let Some(field) = field else {
-            // What a nested object has beyond its schema stays where it is.
-            write_string(&name, out);
-            out.push(b':');
-            out.extend_from_slice(value.as_bytes());
+        if let (Some(at), Some(field)) = (found, field) {
+            guess = at + 1;
+            out.extend_from_slice(field.label.as_bytes());
+            convert_nested(&field.kind, value, &path, misfits, out);
             return;
-        };
-        out.extend_from_slice(field.label.as_bytes());
-        fits &= convert_nested(&field.kind, value, out);
+        }
+        // What a nested object has beyond its schema stays where it is.
+        write_string(&name, out);
+        out.push(b':');
+        let mark = out.len();
+        if !write_nested_free(value, &path, out) {
+            out.truncate(mark);
+            out.extend_from_slice(b"null");
+            misfits.take(value, &path);
+        }
     });
     out.push(b'}');
-    fits && read.is_ok()
+    read.is_ok()
 }
 
-fn convert_array(items: &Kind, array: &str, out: &mut Vec<u8>) -> bool {
+fn convert_array(
+    items: &Kind,
+    array: &str,
+    path: &Path,
+    misfits: &mut Misfits,
+    out: &mut Vec<u8>,
+) -> bool {
     out.push(b'[');
-    let empty = out.len();
-    let mut fits = true;
+    let mut number = 0;
     let read = for_each_item(array, |item| {
-        if out.len() > empty {
+        if number > 0 {
             out.push(b',');
         }
-        fits &= convert_nested(items, item, out);
+        convert_nested(items, item, &path.item(number), misfits, out);
+        number += 1;
     });
     out.push(b']');
-    fits && read.is_ok()
+    read.is_ok()
 }
 
-fn convert_nested(kind: &Kind, value: &str, out: &mut Vec<u8>) -> bool {
+fn convert_nested(kind: &Kind, value: &str, path: &Path, misfits: &mut Misfits, out: &mut Vec<u8>) {
     let mark = out.len();
-    let fits = convert(kind, value, out);
+    if !convert(kind, value, path, misfits, out) {
+        out.truncate(mark);
+        misfits.refuse(kind, value, path);
+    }
     if out.len() == mark {
         out.extend_from_slice(b"null");
     }
-    fits
+}
+
+/// Appends a value that no schema describes. False: it nests too deep.
+fn write_nested_free(value: &str, path: &Path, out: &mut Vec<u8>) -> bool {
+    write_free(value, DEEPEST.saturating_sub(path.depth()), out)
+}
+
+/// Appends a value to `_extra`: as it is, or as a text where it nests too deep.
+pub fn write_extra(json: &str, out: &mut Vec<u8>) {
+    let mark = out.len();
+    if !write_free(json, DEEPEST, out) {
+        out.truncate(mark);
+        write_string(json, out);
+    }
+}
+
+impl Misfits {
+    /// Takes a value that can't stay where it is, unless it may hold what is
+    /// not selected.
+    fn refuse(&mut self, kind: &Kind, value: &str, path: &Path) {
+        match kind.hides() {
+            true => self.left_out.push(path.text_of_all()),
+            false => self.take(value, path),
+        }
+    }
+
+    fn take(&mut self, value: &str, path: &Path) {
+        self.moved.push(Moved {
+            path: path.text(),
+            name: path.text_of_all(),
+            json: value.to_owned(),
+        });
+    }
+}
+
+/// Places of properties that came.
+#[derive(Default)]
+struct Seen {
+    first: u128,
+    /// Those from the 128th on, which few objects have.
+    rest: Vec<usize>,
+}
+
+impl Seen {
+    /// Whether a property comes for the first time.
+    fn insert(&mut self, at: usize) -> bool {
+        if at >= 128 {
+            let is_new = !self.rest.contains(&at);
+            self.rest.push(at);
+            return is_new;
+        }
+        let bit = 1 << at;
+        let is_new = self.first & bit == 0;
+        self.first |= bit;
+        is_new
+    }
 }
 
 /// Appends a text as a JSON string.
@@ -205,6 +319,7 @@ mod tests {
             ("time", "1566970961", "\"2019-08-28T05:42:41.000Z\""),
             ("time", "\"\"", ""),
             ("whole", "5.0", "5"),
+            ("whole", "9007199254740993.00", "9007199254740993"),
             ("whole", "\"12\"", "12"),
             ("real", "\"4.0\"", "4.0"),
             ("real", "1e3", "1e3"),
@@ -214,7 +329,8 @@ mod tests {
         ] {
             let field = &fields.list()[fields.find(name, 0).unwrap()];
             let mut out = Vec::new();
-            let fits = convert(&field.kind, value, &mut out);
+            let (path, mut misfits) = (Path::top(name), Misfits::default());
+            let fits = convert(&field.kind, value, &path, &mut misfits, &mut out);
             let text = String::from_utf8(out).unwrap();
             assert_eq!((fits, text.as_str()), (true, expected), "{name} {value}");
         }

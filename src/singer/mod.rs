@@ -6,15 +6,18 @@
 mod catalog;
 mod clean;
 mod convert;
+mod free;
 pub mod metrics;
 mod output;
+mod path;
 mod record;
 mod schema;
 mod split;
 mod state;
+mod warnings;
 
 pub use catalog::{Catalog, Entry, selected_schema};
 pub use output::{Output, print};
 pub use record::RecordWriter;
 pub use schema::{Field, Fields, Kind};
-pub use state::{Bookmark, State};
+pub use state::{Bookmark, Names, State};

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde_json::value::RawValue;
 
 use super::clean::clean;
-use super::convert::{convert, convert_text, write_string};
-use super::schema::{Fields, Kind};
+use super::convert::{Misfits, convert, convert_text, write_extra, write_string};
+use super::path::Path;
+use super::schema::{Field, Fields, Kind};
 use super::split::for_each_entry;
+use super::warnings::Warnings;
 use crate::timestamp;
 
 /// The property that takes what the schema has no place for.
@@ -28,7 +30,7 @@ pub struct RecordWriter {
     version: Option<i64>,
     head: String,
     tail: String,
-    warned: HashSet<String>,
+    warnings: Warnings,
     nuls: u64,
     keyless: u64,
     written: Arc<AtomicU64>,
@@ -38,15 +40,17 @@ impl RecordWriter {
     /// A writer for a stream. `version` is the number that an ACTIVATE_VERSION
     /// message will name.
     pub fn new(stream: &str, fields: Fields, keys: &[String], version: Option<i64>) -> Self {
+        let extra = fields.find(EXTRA, 0);
+        let has_extra = extra.is_some_and(|at| fields.list()[at].selected);
         let mut writer = Self {
             stream: stream.to_owned(),
             keys: keys.iter().filter_map(|key| fields.find(key, 0)).collect(),
-            extra: fields.find(EXTRA, 0),
+            extra,
             version: None,
             head: String::new(),
             fields,
             tail: String::new(),
-            warned: HashSet::new(),
+            warnings: Warnings::new(stream, has_extra),
             nuls: 0,
             keyless: 0,
             written: Arc::default(),
@@ -120,14 +124,20 @@ impl RecordWriter {
         let cleaned = clean(record, &mut self.nuls);
         let mut values: Vec<Option<Given>> = vec![None; self.fields.list().len()];
         let mut unknown: Vec<(Cow<str>, Given)> = Vec::new();
+        let mut misfits = Misfits::default();
         let mut guess = 0;
         for_each_entry(&cleaned, |name, value| {
-            match self.fields.find(&name, guess) {
-                Some(at) => {
+            let found = self.fields.find(&name, guess);
+            let field = found.map(|at| &self.fields.list()[at]);
+            match (found, field) {
+                (Some(at), _) if values[at].is_none() => {
                     values[at] = Some(Given::Json(value));
                     guess = at + 1;
                 }
-                None => unknown.push((name, Given::Json(value))),
+                (_, Some(field)) if !field.selected => {}
+                // The second property of a name is kept beside the first one.
+                (_, Some(field)) if field.kind.hides() => misfits.left_out.push(name.into_owned()),
+                _ => unknown.push((name, Given::Json(value))),
             }
         })?;
         for (name, value) in added {
@@ -145,7 +155,7 @@ impl RecordWriter {
             Some(Given::Json("null")) | None => {}
             Some(other) => unknown.push((Cow::Borrowed(EXTRA), other)),
         }
-        self.write_values(|at| values[at], unknown, out);
+        self.write_values(|at| values[at], unknown, misfits, out);
         Ok(())
     }
 
@@ -161,13 +171,19 @@ impl RecordWriter {
         let unknown = unknown
             .map(|(name, text)| (name, Given::Text(text)))
             .collect();
-        self.write_values(|at| Some(Given::Text(cell(at))), unknown, out);
+        self.write_values(
+            |at| Some(Given::Text(cell(at))),
+            unknown,
+            Misfits::default(),
+            out,
+        );
     }
 
     fn write_values<'a>(
         &mut self,
         value: impl Fn(usize) -> Option<Given<'a>>,
         mut unknown: Vec<(Cow<'a, str>, Given<'a>)>,
+        mut misfits: Misfits,
         out: &mut Vec<u8>,
     ) {
         let start = out.len();
@@ -184,10 +200,13 @@ impl RecordWriter {
             out.extend_from_slice(field.label.as_bytes());
             let mark = out.len();
             if let Some(value) = value(at)
-                && !value.convert(&field.kind, &mut self.nuls, out)
+                && !value.convert(field, &mut self.nuls, &mut misfits, out)
             {
                 out.truncate(mark);
-                unknown.push((Cow::Owned(field.name.clone()), value));
+                match field.kind.hides() {
+                    true => misfits.left_out.push(field.name.clone()),
+                    false => unknown.push((Cow::Owned(field.name.clone()), value)),
+                }
             }
             if out.len() == mark {
                 out.extend_from_slice(b"null");
@@ -210,22 +229,26 @@ impl RecordWriter {
         if self.nuls > 0 {
             self.warn_once("\0", "NUL characters are removed from its strings");
         }
-        self.write_extra(&unknown, first, out);
+        self.write_extra(&unknown, &misfits, first, out);
         out.extend_from_slice(self.tail.as_bytes());
         self.written.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn write_extra(&mut self, unknown: &[(Cow<str>, Given)], first: bool, out: &mut Vec<u8>) {
+    fn write_extra(
+        &mut self,
+        unknown: &[(Cow<str>, Given)],
+        misfits: &Misfits,
+        first: bool,
+        out: &mut Vec<u8>,
+    ) {
         for (name, _) in unknown {
-            if !self.warned.contains(name.as_ref()) {
-                self.warn_once(
-                    name,
-                    &format!(
-                        "`{name}` is not in the schema, or of another type there; it goes to \
-                         `_extra`"
-                    ),
-                );
-            }
+            self.warnings.unknown(name);
+        }
+        for moved in &misfits.moved {
+            self.warnings.unknown(&moved.name);
+        }
+        for path in &misfits.left_out {
+            self.warnings.left_out(path);
         }
         let Some(field) = self.extra.map(|at| &self.fields.list()[at]) else {
             return;
@@ -237,26 +260,40 @@ impl RecordWriter {
             out.push(b',');
         }
         out.extend_from_slice(field.label.as_bytes());
-        if unknown.is_empty() {
+        let unknown = unknown.iter().map(|(name, value)| (name.as_ref(), *value));
+        let moved = misfits.moved.iter();
+        let moved = moved.map(|moved| (moved.path.as_str(), Given::Json(&moved.json)));
+        let mut entries = unknown.chain(moved).peekable();
+        if entries.peek().is_none() {
             out.extend_from_slice(b"null");
             return;
         }
-        for (at, (name, value)) in unknown.iter().enumerate() {
-            out.push(if at == 0 { b'{' } else { b',' });
-            write_string(name, out);
+        let mut names = HashSet::new();
+        for (name, value) in entries {
+            out.push(if names.is_empty() { b'{' } else { b',' });
+            let name = free_name(name, &names);
+            write_string(&name, out);
             out.push(b':');
             value.write(out);
+            names.insert(name);
         }
         out.push(b'}');
     }
 
-    /// Logs a warning of the stream; one of each name.
-    pub fn warn_once(&mut self, name: &str, message: &str) {
-        if !self.warned.contains(name) {
-            self.warned.insert(name.to_owned());
-            log::warn!("stream `{}`: {message}", self.stream);
-        }
+    /// Logs a warning of the stream, the first time that its key comes.
+    pub fn warn_once(&mut self, key: &str, message: &str) {
+        self.warnings.once(key, message);
     }
+}
+
+/// The name, or where it is taken, the first free one of `name (2)` and so on.
+fn free_name<'n>(name: &'n str, taken: &HashSet<Cow<'_, str>>) -> Cow<'n, str> {
+    if !taken.contains(name) {
+        return Cow::Borrowed(name);
+    }
+    let mut numbered = (2..).map(|number| Cow::Owned(format!("{name} ({number})")));
+    let free = numbered.find(|name| !taken.contains(name));
+    free.unwrap_or(Cow::Borrowed(name))
 }
 
 /// A value as the source gave it.
@@ -268,25 +305,32 @@ enum Given<'a> {
 }
 
 impl Given<'_> {
-    /// Appends the value as the kind wants it; see [`convert`].
-    fn convert(self, kind: &Kind, nuls: &mut u64, out: &mut Vec<u8>) -> bool {
+    /// Appends the value as the property wants it; see [`convert`].
+    fn convert(
+        self,
+        field: &Field,
+        nuls: &mut u64,
+        misfits: &mut Misfits,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let (kind, path) = (&field.kind, Path::top(&field.name));
         match (self, kind) {
-            (Given::Json(json), _) => convert(kind, json, out),
+            (Given::Json(json), _) => convert(kind, json, &path, misfits, out),
             (Given::Text(""), _) => true,
-            (Given::Text(text), Kind::Object(_) | Kind::Array(_) | Kind::Any) => {
+            (Given::Text(text), Kind::Object(_) | Kind::Array(_) | Kind::Any(_)) => {
                 let Ok(json) = serde_json::from_str::<&RawValue>(text) else {
                     return false;
                 };
-                convert(kind, &clean(json.get(), nuls), out)
+                convert(kind, &clean(json.get(), nuls), &path, misfits, out)
             }
             (Given::Text(text), _) => convert_text(kind, text, out),
         }
     }
 
-    /// Appends the value as it is.
+    /// Appends the value to `_extra`.
     fn write(self, out: &mut Vec<u8>) {
         match self {
-            Given::Json(json) => out.extend_from_slice(json.as_bytes()),
+            Given::Json(json) => write_extra(json, out),
             Given::Text(text) => write_string(text, out),
         }
     }
@@ -335,7 +379,7 @@ mod tests {
         );
         assert_eq!(
             write(&mut writer, r#"{"id":"a","o":{"n":"x"}}"#),
-            r#"{"id":"a","n":null,"o":null,"_extra":{"o":{"n":"x"}"#
+            r#"{"id":"a","n":null,"o":{"n":null},"_extra":{"o.n":"x"}"#
         );
         assert_eq!(
             write(&mut writer, r#"{"id":"a"}"#),

@@ -12,8 +12,49 @@ pub enum Kind {
     Boolean,
     Object(Fields),
     Array(Box<Kind>),
-    /// Several types at once, or none named: any JSON value goes through.
-    Any,
+    /// Several types at once, or none named: what is of one of them goes through.
+    Any(Types),
+}
+
+/// Types of JSON values.
+#[derive(Debug, Clone, Copy)]
+pub struct Types(u8);
+
+impl Types {
+    const STRING: u8 = 1;
+    const NUMBER: u8 = 2;
+    const BOOLEAN: u8 = 4;
+    const OBJECT: u8 = 8;
+    const ARRAY: u8 = 16;
+
+    /// Those of a schema's names; all where it names none.
+    fn named(names: &[&str]) -> Self {
+        let bit = |name: &&str| match *name {
+            "string" => Self::STRING,
+            "number" | "integer" => Self::NUMBER,
+            "boolean" => Self::BOOLEAN,
+            "object" => Self::OBJECT,
+            "array" => Self::ARRAY,
+            _ => 0,
+        };
+        match names {
+            [] => Self(u8::MAX),
+            _ => Self(names.iter().map(bit).fold(0, |all, bit| all | bit)),
+        }
+    }
+
+    /// Whether a value that begins with this byte, and is not null, is of one
+    /// of them.
+    pub fn allow(self, first: u8) -> bool {
+        let bit = match first {
+            b'"' => Self::STRING,
+            b't' | b'f' => Self::BOOLEAN,
+            b'{' => Self::OBJECT,
+            b'[' => Self::ARRAY,
+            _ => Self::NUMBER,
+        };
+        self.0 & bit != 0
+    }
 }
 
 /// One property.
@@ -77,6 +118,18 @@ impl Fields {
 }
 
 impl Kind {
+    /// Whether parts of its values are not selected.
+    pub fn hides(&self) -> bool {
+        match self {
+            Kind::Object(fields) => fields
+                .list()
+                .iter()
+                .any(|field| !field.selected || field.kind.hides()),
+            Kind::Array(items) => items.hides(),
+            _ => false,
+        }
+    }
+
     fn compile(schema: &Value, path: &[String], selected: &dyn Fn(&[String]) -> bool) -> Self {
         let types: Vec<&str> = match &schema["type"] {
             Value::String(name) => vec![name],
@@ -93,7 +146,7 @@ impl Kind {
             ["object"] => Kind::Object(Fields::compile(schema, path, selected)),
             // Selection ends at arrays: the items are taken whole.
             ["array"] => Kind::Array(Box::new(Kind::compile(&schema["items"], path, &|_| true))),
-            _ => Kind::Any,
+            _ => Kind::Any(Types::named(&types)),
         }
     }
 }

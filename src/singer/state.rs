@@ -1,15 +1,27 @@
-//! The state: one flat bookmark per stream, and whatever else the state file
-//! held, which is kept as it was.
+//! The state: one flat bookmark per stream, the account that they are of, and
+//! whatever else the state file held, which is kept as it was.
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::timestamp;
 
 const BOOKMARKS: &str = "bookmarks";
+const ACCOUNT: &str = "account";
+const HOST: &str = "host";
 const KEY: &str = "replication_key";
 const VALUE: &str = "replication_key_value";
+
+/// What a state may hold at its top. Without `bookmarks`, anything else means
+/// that the file is not a state. Other taps write `currently_syncing`.
+const MEMBERS: [&str; 3] = [BOOKMARKS, ACCOUNT, "currently_syncing"];
+
+/// Where Meltano keeps a tap's state (`meltano state get`).
+const MELTANO_STATE: &str = "singer_state";
+
+/// Unknown streams that a warning names.
+const NAMED_STREAMS: usize = 20;
 
 /// The state of all streams.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,43 +39,108 @@ pub struct BadState {
     pub problem: String,
 }
 
+/// The names by which a state is told from other files.
+pub struct Names<'a> {
+    /// Whether this tap has a stream of this name.
+    pub is_stream: &'a dyn Fn(&str) -> bool,
+    /// Whether this tap has a setting of this name.
+    pub is_setting: &'a dyn Fn(&str) -> bool,
+}
+
+impl BadState {
+    fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+}
+
 impl State {
-    /// Checks the shape of a state: an object whose `bookmarks` are objects
-    /// with a timestamp each, for the streams that `known` knows.
+    /// Reads a state file: one JSON value, or a line for each state, of which
+    /// the last valid one counts, as targets write them. An empty file is no
+    /// state. A STATE message and Meltano's wrapper are taken for what they
+    /// hold.
     ///
     /// # Errors
-    /// The first member that is not of that shape.
-    pub fn from_value(value: Value, known: impl Fn(&str) -> bool) -> Result<Self, BadState> {
-        let bad = |field: &str, problem: &str| BadState {
-            field: field.to_owned(),
-            problem: problem.to_owned(),
-        };
-        let Value::Object(mut root) = value else {
-            return Err(bad("", "is no JSON object"));
-        };
-        // A whole STATE message, as the tap printed it.
-        if root.get("type").is_some_and(|name| name == "STATE")
-            && let Some(Value::Object(state)) = root.get_mut("value")
-        {
-            root = std::mem::take(state);
+    /// The file is not JSON, or is something else than a state.
+    pub fn read(file: &[u8], names: &Names) -> Result<Self, BadState> {
+        if file.trim_ascii().is_empty() {
+            return Ok(Self::default());
         }
-        let bookmarks = match root.get(BOOKMARKS) {
+        match serde_json::from_slice(file) {
+            Ok(value) => Self::from_value(value, names),
+            Err(problem) => match last_state(file) {
+                Some(value) => Self::from_value(value, names),
+                None => Err(BadState::new("", format!("is not JSON: {problem}"))),
+            },
+        }
+    }
+
+    /// Checks the shape of a state: an object whose `bookmarks` are objects
+    /// with a timestamp each, for the streams that this tap has.
+    fn from_value(value: Value, names: &Names) -> Result<Self, BadState> {
+        let Value::Object(root) = value else {
+            return Err(BadState::new("", "is not a JSON object"));
+        };
+        let mut root = unwrap(root)?;
+        if !is_state(&root) {
+            return Err(BadState::new("", what_it_is(&root, names)));
+        }
+        let bookmarks = match root.shift_remove(BOOKMARKS) {
             None | Some(Value::Null) => return Ok(Self(root)),
             Some(Value::Object(bookmarks)) => bookmarks,
-            Some(_) => return Err(bad(BOOKMARKS, "is no JSON object")),
+            Some(_) => return Err(BadState::new(BOOKMARKS, "is not a JSON object")),
         };
-        for (stream, bookmark) in bookmarks.iter().filter(|(stream, _)| known(stream)) {
-            let field = format!("{BOOKMARKS}.{stream}");
-            let Value::Object(bookmark) = bookmark else {
-                return Err(bad(&field, "is no JSON object"));
-            };
-            match bookmark.get(VALUE) {
-                None | Some(Value::Null) => {}
-                Some(Value::String(text)) if timestamp::parse(text).is_some() => {}
-                Some(_) => return Err(bad(&format!("{field}.{VALUE}"), "is no timestamp")),
+        let mut unknown = Vec::new();
+        for (stream, bookmark) in &bookmarks {
+            if (names.is_stream)(stream) {
+                check_bookmark(stream, bookmark)?;
+            } else {
+                unknown.push(stream.as_str());
             }
         }
+        warn_of_unknown(&unknown);
+        root.shift_insert(0, BOOKMARKS.to_owned(), Value::Object(bookmarks));
         Ok(Self(root))
+    }
+
+    /// Notes that the bookmarks are of the account at this host.
+    ///
+    /// # Errors
+    /// They are of another account.
+    pub fn belongs_to(&mut self, host: &str) -> Result<(), BadState> {
+        // So that the bookmarks stay in front.
+        self.bookmarks();
+        let account = self.0.entry(ACCOUNT).or_insert_with(|| json!({}));
+        let Value::Object(account) = account else {
+            return Err(BadState::new(ACCOUNT, "is not a JSON object"));
+        };
+        match account.get(HOST) {
+            None | Some(Value::Null) => {
+                account.insert(HOST.to_owned(), host.into());
+                Ok(())
+            }
+            Some(Value::String(own)) if own == host => Ok(()),
+            Some(Value::String(own)) => Err(BadState::new(
+                format!("{ACCOUNT}.{HOST}"),
+                format!(
+                    "is {own}, but the config names {host}. With the bookmarks of another \
+                     account, records would be missed. If both are the same account, remove \
+                     `{ACCOUNT}` from the state; if not, run without this state"
+                ),
+            )),
+            Some(_) => Err(BadState::new(format!("{ACCOUNT}.{HOST}"), "is not a text")),
+        }
+    }
+
+    fn bookmarks(&mut self) -> &mut Map<String, Value> {
+        if !self.0.get(BOOKMARKS).is_some_and(Value::is_object) {
+            self.0.shift_insert(0, BOOKMARKS.to_owned(), json!({}));
+        }
+        self.0[BOOKMARKS]
+            .as_object_mut()
+            .expect("it was made an object")
     }
 
     /// The bookmark of a stream; an empty one if there is none.
@@ -88,17 +165,111 @@ impl State {
             }
             return;
         }
-        let bookmarks = self.0.entry(BOOKMARKS).or_insert(Value::Null);
-        if !bookmarks.is_object() {
-            *bookmarks = Value::Object(Map::new());
-        }
-        bookmarks[stream] = Value::Object(bookmark.0);
+        self.bookmarks()
+            .insert(stream.to_owned(), Value::Object(bookmark.0));
     }
 
     /// The whole state, as a STATE message carries it.
     pub fn to_json(&self) -> String {
         serde_json::to_string(&self.0).expect("a JSON value is always text")
     }
+}
+
+/// The last line that is a state, of a file with a line for each. It begins
+/// with its brace: a line within a damaged file of many lines is indented.
+fn last_state(file: &[u8]) -> Option<Value> {
+    let lines = file.split(|byte| *byte == b'\n').enumerate();
+    let lines: Vec<_> = lines
+        .filter(|(_, line)| !line.trim_ascii().is_empty())
+        .collect();
+    for (at, (number, line)) in lines.iter().enumerate().rev() {
+        let object = serde_json::from_slice(line).ok();
+        let Some(object) = object.filter(|_| line.starts_with(b"{")) else {
+            continue;
+        };
+        let Ok(state) = unwrap(object) else { continue };
+        if is_state(&state) {
+            if at + 1 < lines.len() {
+                log::warn!(
+                    "state: what follows line {} of the file is not a whole state; that line counts",
+                    number + 1
+                );
+            }
+            return Some(Value::Object(state));
+        }
+    }
+    None
+}
+
+/// The state within a STATE message, or within Meltano's wrapper.
+fn unwrap(mut root: Map<String, Value>) -> Result<Map<String, Value>, BadState> {
+    loop {
+        let member = if root.get("type").is_some_and(|name| name == "STATE") {
+            "value"
+        } else if root.contains_key(MELTANO_STATE) && !root.contains_key(BOOKMARKS) {
+            MELTANO_STATE
+        } else {
+            return Ok(root);
+        };
+        match root.remove(member) {
+            Some(Value::Object(inner)) => root = inner,
+            _ => return Err(BadState::new(member, "is not a JSON object")),
+        }
+    }
+}
+
+fn is_state(root: &Map<String, Value>) -> bool {
+    root.contains_key(BOOKMARKS) || root.keys().all(|name| MEMBERS.contains(&name.as_str()))
+}
+
+/// What a file looks like that is not a state.
+fn what_it_is(root: &Map<String, Value>, names: &Names) -> &'static str {
+    let has = |names: &[&str]| names.iter().any(|name| root.contains_key(*name));
+    if has(&["type"]) {
+        "looks like a Singer message; of these, only a STATE message holds a state"
+    } else if has(&["streams"]) {
+        "looks like a catalog, not a state; --catalog takes it"
+    } else if root.keys().any(|name| (names.is_setting)(name)) {
+        "looks like a config, not a state; --config takes it"
+    } else if has(&["completed_state", "partial_state", "completed", "partial"]) {
+        "looks like a file of Meltano's state backend; use what `meltano state get` prints"
+    } else {
+        "is not a state: it has no `bookmarks`, and its keys are unknown"
+    }
+}
+
+fn check_bookmark(stream: &str, bookmark: &Value) -> Result<(), BadState> {
+    let field = format!("{BOOKMARKS}.{stream}");
+    let Value::Object(bookmark) = bookmark else {
+        return Err(BadState::new(field, "is not a JSON object"));
+    };
+    match bookmark.get(VALUE) {
+        None | Some(Value::Null) => Ok(()),
+        Some(Value::String(text)) if timestamp::parse(text).is_some() => Ok(()),
+        Some(_) => Err(BadState::new(
+            format!("{field}.{VALUE}"),
+            "is not a timestamp",
+        )),
+    }
+}
+
+fn warn_of_unknown(streams: &[&str]) {
+    if streams.is_empty() {
+        return;
+    }
+    let named: Vec<String> = streams
+        .iter()
+        .take(NAMED_STREAMS)
+        .map(|stream| format!("`{stream}`"))
+        .collect();
+    let more = match streams.len().saturating_sub(NAMED_STREAMS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    log::warn!(
+        "state: this tap does not have the streams {}{more}; their bookmarks are kept as they are",
+        named.join(", ")
+    );
 }
 
 impl Bookmark {
@@ -138,45 +309,108 @@ impl Bookmark {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
-    fn read(value: Value) -> Result<State, BadState> {
-        State::from_value(value, |stream| stream == "users")
+    const NAMES: Names = Names {
+        is_stream: &|name| name == "users",
+        is_setting: &|name| name == "api_token",
+    };
+
+    fn read(file: &str) -> Result<String, BadState> {
+        State::read(file.as_bytes(), &NAMES).map(|state| state.to_json())
     }
 
     #[test]
     fn keeps_what_it_does_not_know() {
         let value = json!({"version": 7, "bookmarks": {"other": [1],
             "users": {"replication_key_value": "2026-01-02T03:04:05Z", "note": 1}}});
-        let mut state = read(value).unwrap();
+        let mut state = State::read(value.to_string().as_bytes(), &NAMES).unwrap();
         let mut bookmark = state.bookmark("users");
         bookmark.advance("updated_time", timestamp::parse("2026-01-03").unwrap());
         bookmark.advance("updated_time", timestamp::parse("2026-01-01").unwrap());
         state.set_bookmark("users", bookmark);
         assert_eq!(
             state.to_json(),
-            json!({"version": 7, "bookmarks": {"other": [1], "users": {
+            json!({"bookmarks": {"other": [1], "users": {
                 "replication_key_value": "2026-01-03T00:00:00.000Z", "note": 1,
-                "replication_key": "updated_time"}}})
+                "replication_key": "updated_time"}}, "version": 7})
             .to_string()
         );
     }
 
     #[test]
+    fn takes_every_form_of_a_state() {
+        let state = r#"{"bookmarks":{"users":{"n":1}}}"#;
+        let older = r#"{"bookmarks":{"users":{"n":0}}}"#;
+        for file in [
+            state.to_owned(),
+            format!("{state}\n"),
+            format!("{older}\n{state}\r\n\n"),
+            format!("{older}\n{state}\n{{\"bookmarks\":{{\"us"),
+            format!("{older}\n{{\"type\":\"STATE\",\"value\":{state}}}\n{{\"type\":\"RECORD\"}}\n"),
+            format!("{{\"type\":\"STATE\",\"value\":{state}}}"),
+            format!("{{\n  \"singer_state\": {state}\n}}"),
+            format!("{{\"type\":\"STATE\",\"value\":{{\"singer_state\":{state}}}}}"),
+        ] {
+            assert_eq!(read(&file).as_deref(), Ok(state), "{file}");
+        }
+        for file in ["", " \n", "{}", "{\"singer_state\":{}}", "{}\n{}\n"] {
+            assert_eq!(read(file).as_deref(), Ok("{}"), "{file}");
+        }
+    }
+
+    #[test]
     fn names_the_member_that_is_wrong() {
-        for (value, field) in [
-            (json!([]), ""),
-            (json!({"bookmarks": 1}), "bookmarks"),
-            (json!({"bookmarks": {"users": "x"}}), "bookmarks.users"),
+        for (file, field, problem) in [
+            ("[]", "", "is not a JSON object"),
+            (r#"{"bookmarks": 1}"#, "bookmarks", "is not a JSON object"),
             (
-                json!({"bookmarks": {"users": {"replication_key_value": 5}}}),
+                r#"{"bookmarks": {"users": "x"}}"#,
+                "bookmarks.users",
+                "is not a JSON object",
+            ),
+            (
+                r#"{"bookmarks": {"users": {"replication_key_value": 5}}}"#,
                 "bookmarks.users.replication_key_value",
+                "is not a timestamp",
+            ),
+            (
+                r#"{"type": "STATE", "value": null}"#,
+                "value",
+                "is not a JSON object",
+            ),
+            (
+                "{\n  \"bookmarks\":\n  {}\n",
+                "",
+                "is not JSON: EOF while parsing an object at line 4 column 0",
             ),
         ] {
-            assert_eq!(read(value).unwrap_err().field, field);
+            assert_eq!(read(file), Err(BadState::new(field, problem)), "{file}");
         }
-        assert_eq!(read(json!({})), Ok(State::default()));
+    }
+
+    #[test]
+    fn belongs_to_one_account() {
+        let mut state = State::default();
+        assert_eq!(state.belongs_to("a.freshchat.com"), Ok(()));
+        let named = r#"{"bookmarks":{},"account":{"host":"a.freshchat.com"}}"#;
+        assert_eq!(state.to_json(), named);
+        let mut state = State::read(
+            br#"{"account":{"note":1,"host":"a.freshchat.com"},"bookmarks":{"users":{}}}"#,
+            &NAMES,
+        )
+        .unwrap();
+        assert_eq!(state.belongs_to("a.freshchat.com"), Ok(()));
+        let other = state.belongs_to("b.freshchat.com").unwrap_err();
+        assert_eq!(other.field, "account.host");
+        assert!(
+            other.problem.contains("remove `account`"),
+            "{}",
+            other.problem
+        );
+        assert_eq!(
+            state.to_json(),
+            r#"{"bookmarks":{"users":{}},"account":{"note":1,"host":"a.freshchat.com"}}"#
+        );
     }
 }

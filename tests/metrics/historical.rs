@@ -5,14 +5,14 @@ use freshchat_sandbox::Sandbox;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Expected, REQUESTS, STREAM, asked, bookmark, is_of_the_moment, last_closed, length, tap, team,
-    text, warnings,
+    Expected, HISTORICAL, REQUESTS, STREAM, asked, bookmark, floor, is_of_the_moment, last_closed,
+    length, moment, tap, team, text, warnings,
 };
 use crate::tap::{Tap, account, by_key};
 
 #[test]
 fn every_documented_metric_with_every_grouping() {
-    for (interval, null_grouping) in [("1h", false), ("1d", true), ("1w", false)] {
+    for (interval, null_grouping) in [("1h", false), ("1d", true), ("1w", false), ("1mo", false)] {
         let mut options = team();
         options.quirks.metrics.null_grouping = null_grouping;
         let sandbox = Sandbox::start(options);
@@ -30,27 +30,26 @@ fn every_documented_metric_with_every_grouping() {
         );
         let expected = Expected {
             interval,
-            ..Expected::new(
-                &sandbox,
-                last_closed(interval, start + TimeDelta::minutes(5)),
-                to,
-            )
+            ..Expected::new(&sandbox, floor(interval, start), to)
         };
-        expected.assert(run.records(STREAM));
+        let records = run.records(STREAM);
+        let moment = moment(&records).unwrap();
+        assert!(now - TimeDelta::seconds(2) <= moment && moment <= Utc::now());
+        expected.assert(records);
         // One request for all slices of one metric and grouping.
-        assert_eq!(sandbox.total(), REQUESTS);
+        assert_eq!(sandbox.count(HISTORICAL), REQUESTS);
         assert_eq!(warnings(&run), [] as [&str; 0]);
         for request in asked(&sandbox) {
             let metric = request.query("metric").unwrap();
-            let from = if is_of_the_moment(metric) {
-                to - length(interval)
-            } else {
-                expected.from
+            let (from, to, interval, x_time) = match is_of_the_moment(metric) {
+                true => (moment - TimeDelta::minutes(15), moment, None, Some("15")),
+                false => (expected.from, to, Some(interval), None),
             };
             assert_eq!(request.query("start"), Some(text(from).as_str()));
             assert_eq!(request.query("end"), Some(text(to).as_str()));
-            let x_time = is_of_the_moment(metric).then_some("15");
+            assert_eq!(request.query("interval"), interval);
             assert_eq!(request.query("x_time"), x_time);
+            assert_eq!(request.query("filter_by"), None);
         }
     }
 }
@@ -74,7 +73,7 @@ fn each_aggregator_is_a_value_of_its_own() {
     }
     .assert(run.records(STREAM));
     // Five aggregate metrics and one count, each in three groupings.
-    assert_eq!(sandbox.total(), (5 * 5 + 1) * 3);
+    assert_eq!(sandbox.count(HISTORICAL), (5 * 5 + 1) * 3);
 }
 
 #[test]
@@ -138,10 +137,11 @@ fn a_name_that_no_document_has_is_refused_with_the_closest() {
         let words = [
             "config.json",
             "`metrics`",
-            &format!("`{name}`"),
+            "entry 2",
             &format!("`{closest}`"),
         ];
         run.assert_failed(2, &words);
+        assert!(!run.stderr.contains(&format!("`{name}`")), "{}", run.stderr);
         assert_eq!(run.stdout, "");
     }
     for (setting, value) in [
@@ -186,14 +186,15 @@ fn slices_that_the_answer_leaves_out_are_no_records() {
     let sandbox = Sandbox::start(options);
     let run = tap(&sandbox).succeed();
     let from = sandbox.options().today - TimeDelta::days(60);
-    let expected = Expected::new(&sandbox, from, bookmark(&run)).records();
+    let records = run.records(STREAM);
+    let expected = Expected::new(&sandbox, from, bookmark(&run)).records(moment(&records));
     let expected = by_key(STREAM, &expected);
-    let records = by_key(STREAM, run.records(STREAM));
+    let records = by_key(STREAM, records);
     assert!(records.len() > expected.len() / 2 && records.len() < expected.len());
     for (key, record) in records {
         assert_eq!(record, expected[&key]);
     }
-    assert_eq!(sandbox.total(), REQUESTS);
+    assert_eq!(sandbox.count(HISTORICAL), REQUESTS);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Raw reports: what comes out, and what the account saw of it.
 
 mod bad_files;
-mod files;
+pub mod files;
 mod identity;
 mod jobs;
 mod kills;

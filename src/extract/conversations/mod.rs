@@ -41,6 +41,7 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
         engine,
         progress: plan.progress.clone(),
         users: Tally::default(),
+        doubtful: false,
         lanes: Vec::new(),
     };
     let mut apis = Vec::new();
@@ -60,8 +61,10 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
         streams.lanes.push(Lane::new(*part, sink, window, plan));
     }
     let walked = streams.walk(&apis);
+    let doubtful = streams.doubtful;
     let (ended, errors) = streams.close(walked);
     for (stream_run, error) in group.iter_mut().zip(errors) {
+        stream_run.partial |= doubtful;
         stream_run.error = error;
     }
     ended
@@ -74,6 +77,8 @@ struct Streams<'a> {
     progress: Progress,
     /// How the users' lists were answered.
     users: Tally,
+    /// Whether the lists of users contradict themselves.
+    doubtful: bool,
     lanes: Vec<Lane<'a>>,
 }
 
@@ -96,20 +101,18 @@ impl Streams<'_> {
         match self.progress.position.clone() {
             Position::Users(place) => {
                 let walk = Walk {
-                    users: Users {
-                        api: apis[0],
-                        time: UserTime::Created,
-                        page_size: settings.page_size,
-                    },
+                    users: Users::new(apis[0], UserTime::Created, settings.page_size),
                     workers: settings.concurrency,
                     place,
                     to: self.progress.to,
                     calls_each: fetch.calls_each(),
                 };
-                fetch.run(
+                let walked = fetch.run(
                     |hand_over| walk.run(hand_over),
                     |part| self.take(part, &fetch),
-                )
+                );
+                self.doubtful = walk.users.is_doubtful();
+                walked
             }
             Position::Conversations(place) => {
                 let changed = Changed::behind(self.engine.conversations()?, place.as_deref());

@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use super::Discovery;
 use crate::extract::ids::is_before;
-use crate::extract::users::Span;
 use crate::extract::window::Window;
 use crate::singer::Bookmark;
 use crate::timestamp;
@@ -26,8 +25,9 @@ const TO: &str = "walk_to";
 const CREATED_TO: &str = "walk_users_created_to";
 /// The end of the window of creation times that is read now, ...
 const WINDOW_TO: &str = "walk_window_created_to";
-/// ... and how many places of it are left, from the first on.
-const WINDOW_LEFT: &str = "walk_window_users_left";
+/// ... and the user of it up to whom everything is delivered, in the order of
+/// ids.
+const WINDOW_USERS_TO: &str = "walk_window_users_to";
 
 /// Of the conversations that changed, those up to this id are delivered; empty
 /// where none is yet.
@@ -39,7 +39,7 @@ const ALL: [&str; 7] = [
     TO,
     CREATED_TO,
     WINDOW_TO,
-    WINDOW_LEFT,
+    WINDOW_USERS_TO,
     CONVERSATIONS_TO,
 ];
 
@@ -67,7 +67,7 @@ pub enum Position {
 }
 
 /// A place among the users in the order in which they are walked.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Place {
     /// Users created before this are done.
     pub created_to: DateTime<Utc>,
@@ -76,11 +76,12 @@ pub struct Place {
 }
 
 /// A place within a window.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Within {
     pub window_to: DateTime<Utc>,
-    /// As in [`Span`].
-    pub left: u64,
+    /// Users up to this id, in the order of [`Ids`](crate::extract::ids::Ids),
+    /// are done.
+    pub users_to: String,
 }
 
 impl Progress {
@@ -114,7 +115,7 @@ impl Progress {
             position: match by {
                 Discovery::Users => Position::Users(Place {
                     created_to: time(CREATED_TO)?,
-                    within: Within::read(time(WINDOW_TO), bookmark.get(WINDOW_LEFT)),
+                    within: Within::read(time(WINDOW_TO), bookmark.get(WINDOW_USERS_TO)),
                 }),
                 Discovery::Reports => {
                     let id = bookmark.get(CONVERSATIONS_TO)?.as_str()?;
@@ -136,9 +137,9 @@ impl Progress {
         match &self.position {
             Position::Users(place) => {
                 set(CREATED_TO, place.created_to);
-                if let Some(within) = place.within {
+                if let Some(within) = &place.within {
                     set(WINDOW_TO, within.window_to);
-                    bookmark.set(WINDOW_LEFT, within.left);
+                    bookmark.set(WINDOW_USERS_TO, within.users_to.as_str());
                 }
             }
             Position::Conversations(id) => {
@@ -198,7 +199,8 @@ impl Position {
 
 impl Place {
     fn is_before(&self, to: DateTime<Utc>) -> bool {
-        let end = self.within.map_or(self.created_to, |it| it.window_to);
+        let within = self.within.as_ref();
+        let end = within.map_or(self.created_to, |it| it.window_to);
         self.created_to <= end && end <= to
     }
 
@@ -208,10 +210,12 @@ impl Place {
             std::cmp::Ordering::Greater => other,
             std::cmp::Ordering::Equal => Self {
                 within: match (self.within, other.within) {
-                    (Some(one), Some(other)) if one.window_to == other.window_to => Some(Within {
-                        left: one.left.max(other.left),
-                        ..one
-                    }),
+                    (Some(one), Some(other)) if one.window_to == other.window_to => {
+                        Some(match is_before(&one.users_to, &other.users_to) {
+                            true => one,
+                            false => other,
+                        })
+                    }
                     _ => None,
                 },
                 ..self
@@ -227,17 +231,19 @@ impl Place {
         }
     }
 
-    /// The spans of users to read from here on to `to`, the last one first.
-    pub fn spans(&self, to: DateTime<Utc>) -> Vec<Span> {
+    /// The windows of users to read from here on to `to`.
+    pub fn windows(&self, to: DateTime<Utc>) -> Vec<Window> {
         let from = self.created_to;
-        let span = |from, to| Span::new(Window { from, to });
-        match self.within {
-            None => vec![span(from, to)],
-            Some(within) => vec![
-                span(within.window_to, to),
-                Span {
-                    left: Some(within.left),
-                    ..span(from, within.window_to)
+        match &self.within {
+            None => vec![Window { from, to }],
+            Some(Within { window_to, .. }) => vec![
+                Window {
+                    from,
+                    to: *window_to,
+                },
+                Window {
+                    from: *window_to,
+                    to,
                 },
             ],
         }
@@ -245,10 +251,10 @@ impl Place {
 }
 
 impl Within {
-    fn read(window_to: Option<DateTime<Utc>>, left: Option<&Value>) -> Option<Self> {
+    fn read(window_to: Option<DateTime<Utc>>, users_to: Option<&Value>) -> Option<Self> {
         Some(Self {
             window_to: window_to?,
-            left: left?.as_u64()?,
+            users_to: users_to?.as_str()?.to_owned(),
         })
     }
 }
@@ -261,15 +267,15 @@ mod tests {
         DateTime::from_timestamp(hour * 3600, 0).unwrap()
     }
 
-    fn progress(started: i64, created_to: i64, within: Option<(i64, u64)>) -> Progress {
+    fn progress(started: i64, created_to: i64, within: Option<(i64, &str)>) -> Progress {
         Progress {
             started_at: at(started),
             to: at(started),
             position: Position::Users(Place {
                 created_to: at(created_to),
-                within: within.map(|(to, left)| Within {
+                within: within.map(|(to, users_to)| Within {
                     window_to: at(to),
-                    left,
+                    users_to: users_to.into(),
                 }),
             }),
         }
@@ -287,12 +293,12 @@ mod tests {
         use Discovery::{Reports, Users};
         for (by, written) in [
             (Users, progress(9, 3, None)),
-            (Users, progress(9, 3, Some((5, 40)))),
+            (Users, progress(9, 3, Some((5, "40")))),
             (Reports, found(None)),
             (Reports, found(Some("7"))),
         ] {
             let mut bookmark = Bookmark::default();
-            progress(8, 1, Some((2, 2))).write(&mut bookmark, at(0));
+            progress(8, 1, Some((2, "2"))).write(&mut bookmark, at(0));
             written.write(&mut bookmark, at(1));
             let read = |by, from, to| Progress::read(&bookmark, by, at(from), at(to));
             assert_eq!(read(by, 1, 9), Some(written.clone()));
@@ -311,13 +317,13 @@ mod tests {
         let common = |one: &Progress, other: &Progress| {
             Progress::common([one, other].map(|it| Some(it.clone())))
         };
-        let (early, late) = (progress(9, 3, None), progress(9, 4, Some((5, 6))));
+        let (early, late) = (progress(9, 3, None), progress(9, 4, Some((5, "12"))));
         let least = |one: &Progress, other: &Progress, least: &Progress| {
             assert_eq!(common(one, other).as_ref(), Some(least));
             assert_eq!(common(other, one).as_ref(), Some(least));
         };
         least(&early, &late, &early);
-        let later = progress(9, 4, Some((5, 8)));
+        let later = progress(9, 4, Some((5, "7")));
         least(&late, &later, &later);
         let between = progress(9, 4, None);
         least(&late, &between, &between);

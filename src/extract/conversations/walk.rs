@@ -1,15 +1,22 @@
 //! The way to conversations by walking all users: the API has no list of
 //! conversations, but one for each user.
 
+use std::mem;
+
 use chrono::{DateTime, Utc};
 
 use super::fetch::Item;
 use super::progress::{Place, Position, Within};
 use crate::error::{Error, Result};
+use crate::extract::ids::Ids;
 use crate::extract::pool::{HandOver, pipe};
 use crate::extract::seen::Seen;
-use crate::extract::users::{Span, UserStep, Users};
+use crate::extract::users::{UserStep, Users};
+use crate::extract::window::Window;
 use crate::freshchat::{Get, Page, Shape};
+
+/// Users of one window between two checkpoints.
+const STRETCH: usize = 50;
 
 /// What a walk finds beside the ids of conversations.
 pub enum Found {
@@ -40,18 +47,13 @@ enum Task {
 }
 
 impl Walk<'_> {
-    /// Hands over what the walk finds, in the order of the users' pages.
+    /// Hands over what the walk finds, in the order of the users' windows.
     pub fn run(&self, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
-        let spans = self.spans()?;
         // A conversation that several users have is read once.
         let mut conversations = Seen::default();
         pipe(
             self.workers,
-            |tasks| {
-                let mut seen = Seen::default();
-                self.users
-                    .read(spans, &mut |step| tasks_of(step, &mut seen, tasks))
-            },
+            |tasks| self.find_users(tasks),
             |task, found| match task {
                 Task::User(user) => found(self.list(user)),
                 Task::Checkpoint(position) => found(Found::Checkpoint(position)),
@@ -69,20 +71,81 @@ impl Walk<'_> {
         )
     }
 
-    /// The spans of users to read. Their first page tells what the walk will
-    /// cost; it is read once.
-    fn spans(&self) -> Result<Vec<Span>> {
+    /// Hands over each user from the walk's place on. The lists of users are a
+    /// small part of the calls: each window is read in one answer, which nothing
+    /// can change meanwhile, and after each stands a checkpoint.
+    fn find_users(&self, tasks: &mut HandOver<Task>) -> Result<()> {
         let rest = self.place.rest(self.to);
-        let mut spans = self.place.spans(self.to);
         if rest.is_empty() {
-            return Ok(spans);
+            return Ok(());
         }
-        let first = self.users.page(rest, 1)?;
-        self.announce(&first);
-        if let Some(span) = spans.last_mut().filter(|span| span.window == rest) {
-            span.first = Some(first);
+        let mut first = Some(self.users.page(rest, 1)?);
+        if let Some(first) = &first {
+            self.announce(first);
         }
-        Ok(spans)
+        let mut window = Ids::default();
+        let mut last = Seen::default();
+        for span in self.place.windows(self.to) {
+            // The page that told the costs is the first of the whole rest.
+            let first = first.take().filter(|_| span == rest);
+            self.users
+                .read_from(span, first, 1, &mut |step| match step {
+                    UserStep::Page(page) => {
+                        let ids = page.texts_of("id");
+                        let mut ids = ids.iter();
+                        let inserted = ids.try_for_each(|id| window.insert(id));
+                        inserted.map_err(Error::temporary_file)
+                    }
+                    UserStep::Done(done) => {
+                        self.hand_over(done, mem::take(&mut window), &mut last, tasks)
+                    }
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Hands over the users of a window in the order of their ids, with
+    /// checkpoints between. `last` are those of the window before: who stands
+    /// on the edge comes with both.
+    fn hand_over(
+        &self,
+        window: Window,
+        mut users: Ids,
+        last: &mut Seen,
+        tasks: &mut HandOver<Task>,
+    ) -> Result<()> {
+        if let Some(within) = self.place.within.as_ref()
+            && window.to <= within.window_to
+        {
+            users.skip_to(&within.users_to);
+        }
+        let mut own = Seen::default();
+        let count = users.len().map_err(Error::temporary_file)?;
+        for (at, user) in users.iter().enumerate() {
+            let user = user.map_err(Error::temporary_file)?;
+            own.insert(&user);
+            let place = ((at + 1) % STRETCH == 0).then(|| Place {
+                created_to: window.from,
+                within: Some(Within {
+                    window_to: window.to,
+                    users_to: user.clone(),
+                }),
+            });
+            if !user.is_empty() && last.insert(&user) {
+                tasks(Task::User(user))?;
+            }
+            if let Some(place) = place {
+                tasks(Task::Checkpoint(Position::Users(place)))?;
+            }
+        }
+        *last = own;
+        if count == 0 {
+            return Ok(());
+        }
+        tasks(Task::Checkpoint(Position::Users(Place {
+            created_to: window.to,
+            within: None,
+        })))
     }
 
     /// Logs what the walk will cost.
@@ -98,7 +161,7 @@ impl Walk<'_> {
             "walk: {users} users take {calls} calls, and {} for each conversation that they have",
             self.calls_each
         );
-        let Some(hourly) = self.users.api.calls_per_hour() else {
+        let Some(hourly) = self.users.api().calls_per_hour() else {
             return;
         };
         let hours = calls as f64 / hourly;
@@ -119,40 +182,9 @@ impl Walk<'_> {
     fn list(&self, user: String) -> Found {
         let get = Get::of("users/{id}/conversations", &user);
         let list = Shape::List("conversations");
-        match self.users.api.get(&get, |body| Page::parse(body, list)) {
+        match self.users.api().get(&get, |body| Page::parse(body, list)) {
             Ok(page) => Found::List { user, page },
             Err(error) => Found::Missed(error),
         }
     }
-}
-
-/// Hands over each user of a page, and the place behind it. A user whom a
-/// deletion moved to a page not yet read comes again with it.
-fn tasks_of(step: UserStep, seen: &mut Seen, tasks: &mut HandOver<Task>) -> Result<()> {
-    let place = match step {
-        UserStep::Page { page, window, left } => {
-            let ids = page.texts_of("id").into_iter();
-            ids.filter(|id| !id.is_empty() && seen.insert(id))
-                .try_for_each(|id| tasks(Task::User(id)))?;
-            // Behind the window's last page, the window itself is done.
-            let Some(left) = left.filter(|left| *left > 0) else {
-                return Ok(());
-            };
-            Place {
-                created_to: window.from,
-                within: Some(Within {
-                    window_to: window.to,
-                    left,
-                }),
-            }
-        }
-        UserStep::Done(window) => {
-            seen.clear();
-            Place {
-                created_to: window.to,
-                within: None,
-            }
-        }
-    };
-    tasks(Task::Checkpoint(Position::Users(place)))
 }

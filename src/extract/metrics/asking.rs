@@ -1,164 +1,195 @@
-//! Asks for slices of historical metrics, and finds out how far back the API
-//! answers, which no document says.
+//! Asks for historical metrics, and finds out how far back the API answers,
+//! and how much at once, which no document says.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::refusals::{Reply, reply};
-use super::rows::{Query, Rows, rows};
+use super::answer::Rows;
+use super::grouping;
+use super::misses::{Reply, give_up, reply};
+use super::rows::{Query, Time, rows};
 use super::slices::{Interval, Slices};
 use super::table::GroupBy;
 use crate::error::{Error, Result};
 use crate::freshchat::{Api, Get};
 use crate::timestamp;
 
+/// Slices asked for at once: two weeks of hours, a year of days. An answer has
+/// a value for each slice and each agent.
+pub const MOST_SLICES: i64 = 366;
+
 /// Sends the requests of one run.
 pub struct Asker<'a> {
     pub api: &'a Api<'a>,
-    /// The minutes that metrics of the moment look at.
-    pub x_time: u32,
     /// Up to here, values are accurate.
     pub accurate_to: DateTime<Utc>,
+    /// All slices that are to be read.
+    pub slices: Slices,
 }
 
-/// A time that the API refuses to answer.
-pub struct Cut {
-    pub to: DateTime<Utc>,
-    pub error: Error,
+/// What the API answers, as far as it is known.
+#[derive(Clone)]
+pub struct Reach {
+    /// It refuses slices that begin earlier, and this is what it says.
+    pub refused: Option<(DateTime<Utc>, Error)>,
+    /// So many slices at once.
+    pub size: i64,
 }
 
-/// What the first request brought.
-pub enum Reach {
-    /// All of the slices are answered, or all after a cut; so many of them in
-    /// one request. The rows are those of the first request.
-    Found {
-        slices: Slices,
-        size: i64,
-        cut: Option<Cut>,
-        rows: Rows,
-    },
-    /// The API answers the last hour, but not one whole slice.
-    TooShort(Cut),
-    /// The metric is refused, whatever the time.
-    Refused(Error),
+/// One question to the API.
+#[derive(Clone, Copy)]
+pub struct Question<'a> {
+    pub asker: &'a Asker<'a>,
+    pub query: &'a Query,
+    pub time: Time,
+    /// What an earlier question has found out.
+    pub reach: Option<&'a Reach>,
 }
 
-impl Asker<'_> {
-    /// The rows of the slices.
-    pub fn ask(&self, query: &Query, slices: Slices) -> Result<Reply<Rows>> {
-        let mut get = Get::new("metrics/historical")
-            .with("metric", query.metric.asked_for())
-            .with("start", timestamp::format(slices.from))
-            .with("end", timestamp::format(slices.to))
-            .with("interval", slices.interval.name());
+impl grouping::Question for Question<'_> {
+    fn group_by(&self) -> GroupBy {
+        self.query.group_by
+    }
+
+    fn ask(&self, filter: Option<&str>) -> Result<Reply<Rows>> {
+        match self.time {
+            Time::Slices(slices) => self.read(slices, filter),
+            moment @ Time::Moment { .. } => self.send(moment, filter),
+        }
+    }
+}
+
+impl Question<'_> {
+    /// What was asked, in words.
+    pub fn words(&self) -> String {
+        let metric = self.query.name();
+        match self.time {
+            Time::Slices(slices) => format!(
+                "`{metric}` from {} to {}",
+                timestamp::format(slices.from()),
+                timestamp::format(slices.to())
+            ),
+            Time::Moment { at, .. } => format!("`{metric}` at {}", timestamp::format(at)),
+        }
+    }
+
+    /// Reads the slices, or those that the API answers. Where it refuses a
+    /// request, either its oldest slice lies too far back, or it has too many.
+    fn read(&self, slices: Slices, filter: Option<&str>) -> Result<Reply<Rows>> {
+        let is_first = self.reach.is_none();
+        let mut reach = self.reach.cloned().unwrap_or(Reach {
+            refused: None,
+            size: MOST_SLICES,
+        });
+        let mut so_far: Option<Rows> = None;
+        let mut left = reach.of(slices);
+        while !left.is_empty() {
+            let part = left.first(reach.size);
+            let error = match self.send(Time::Slices(part), filter)? {
+                Ok(rows) => {
+                    so_far.get_or_insert_with(Rows::new).add(rows);
+                    left = left.skip(part.len());
+                    continue;
+                }
+                Err(error) if !may_be_the_time(&error) => return Ok(give_up(so_far, error)),
+                Err(error) => error,
+            };
+            match self.oldest_answered(left.from(), filter)? {
+                Some(oldest) if oldest > left.from() => reach.refused = Some((oldest, error)),
+                Some(_) if part.len() > 1 => reach.size = part.len() / 2,
+                // The first refusal of all may be about the length of a slice.
+                None if is_first && self.answers_last_hour(filter)? => {
+                    reach.refused = Some((self.asker.slices.to(), error));
+                }
+                _ => return Ok(give_up(so_far, error)),
+            }
+            left = reach.of(left);
+        }
+        let mut rows = so_far.unwrap_or_else(Rows::new);
+        rows.reach = Some(reach);
+        Ok(Ok(rows))
+    }
+
+    /// The start of the oldest slice from a time on that the API answers, one
+    /// by one; none where it refuses the newest.
+    fn oldest_answered(
+        &self,
+        from: DateTime<Utc>,
+        filter: Option<&str>,
+    ) -> Result<Option<DateTime<Utc>>> {
+        let slices = self.asker.slices.since(from);
+        let answers = |slice: Slices| self.answers(slice.first(1), filter);
+        if slices.len() <= 1 {
+            return Ok(None);
+        }
+        if answers(slices)? {
+            return Ok(Some(from));
+        }
+        if !answers(slices.last())? {
+            return Ok(None);
+        }
+        let (mut refused, mut answered) = (0, slices.len() - 1);
+        while answered - refused > 1 {
+            let middle = (refused + answered) / 2;
+            match answers(slices.skip(middle))? {
+                true => answered = middle,
+                false => refused = middle,
+            }
+        }
+        Ok(Some(slices.skip(answered).from()))
+    }
+
+    /// Whether the refusal of a newest slice was about the time and not about
+    /// the metric.
+    fn answers_last_hour(&self, filter: Option<&str>) -> Result<bool> {
+        let to = self.asker.accurate_to;
+        let hour = Slices::between(to - TimeDelta::hours(1), to, Interval::Hour);
+        match self.asker.slices.interval {
+            Interval::Hour => Ok(false),
+            Interval::Day | Interval::Week | Interval::Month => self.answers(hour, filter),
+        }
+    }
+
+    fn answers(&self, slices: Slices, filter: Option<&str>) -> Result<bool> {
+        self.send(Time::Slices(slices), filter)
+            .map(|reply| reply.is_ok())
+    }
+
+    fn send(&self, time: Time, filter: Option<&str>) -> Result<Reply<Rows>> {
+        let query = self.query;
+        let mut get = Get::new("metrics/historical").with("metric", query.metric.asked_for());
+        get = match time {
+            Time::Slices(slices) => get
+                .with("start", timestamp::format(slices.from()))
+                .with("end", timestamp::format(slices.to()))
+                .with("interval", slices.interval.name()),
+            // The API doesn't look at this time, but wants one.
+            Time::Moment { at, x_time } => get
+                .with(
+                    "start",
+                    timestamp::format(at - TimeDelta::minutes(x_time.into())),
+                )
+                .with("end", timestamp::format(at))
+                .with("x_time", x_time),
+        };
         if let Some(aggregator) = query.aggregator {
             get = get.with("aggregator", aggregator.name());
         }
         if query.group_by != GroupBy::None {
             get = get.with("group_by", query.group_by.name());
         }
-        if query.metric.needs_x_time {
-            get = get.with("x_time", self.x_time);
+        if let Some(filter) = filter {
+            get = get.with("filter_by", filter);
         }
-        let parse = |body: String| rows(&body, query, slices, self.x_time);
-        reply(self.api.get(&get, parse))
+        reply(self.asker.api.get(&get, |body| rows(&body, query, time)))
     }
+}
 
-    /// Asks for the first `size` slices. Where the API refuses them, finds out
-    /// why: each further try is for fewer slices, or for fewer at once.
-    pub fn reach(&self, query: &Query, mut slices: Slices, mut size: i64) -> Result<Reach> {
-        let mut cut = None;
-        loop {
-            let error = match self.ask(query, slices.first(size))? {
-                Ok(rows) => {
-                    return Ok(Reach::Found {
-                        slices,
-                        size,
-                        cut,
-                        rows,
-                    });
-                }
-                Err(error) if !may_be_the_time(&error) => return Ok(Reach::Refused(error)),
-                Err(error) => error,
-            };
-            size = size.min(slices.len());
-            match self.within_reach(query, slices)? {
-                None if self.answers_last_hour(query, slices.interval)? => {
-                    let to = slices.to;
-                    return Ok(Reach::TooShort(Cut { to, error }));
-                }
-                None => return Ok(Reach::Refused(error)),
-                Some(answered) if answered != slices => {
-                    let to = answered.from;
-                    cut = Some(Cut { to, error });
-                    slices = answered;
-                }
-                Some(_) if size > 1 => size /= 2,
-                Some(_) => return Ok(Reach::Refused(error)),
-            }
-        }
-    }
-
-    /// The rows of the slices, or of those that the API answers: the oldest
-    /// one may have become too old since the run began. Where they are too
-    /// many at once, they are read in halves.
-    pub fn read(&self, query: &Query, slices: Slices) -> Result<(Reply<Rows>, Option<Cut>)> {
-        let error = match self.ask(query, slices)? {
-            Err(error) if may_be_the_time(&error) => error,
-            reply => return Ok((reply, None)),
-        };
-        match self.within_reach(query, slices)? {
-            Some(answered) if answered != slices => {
-                let to = answered.from;
-                Ok((self.ask(query, answered)?, Some(Cut { to, error })))
-            }
-            Some(_) => self.read_halves(query, slices),
-            None => Ok((Err(error), None)),
-        }
-    }
-
-    fn read_halves(&self, query: &Query, slices: Slices) -> Result<(Reply<Rows>, Option<Cut>)> {
-        let half = slices.len() / 2;
-        let (older, cut) = self.read(query, slices.first(half))?;
-        let (newer, _) = self.read(query, slices.skip(half))?;
-        let both = older.and_then(|older| newer.map(|newer| older.and(newer)));
-        Ok((both, cut))
-    }
-
-    /// Those of the slices that the API answers one by one, after it refused
-    /// to answer them at once; none where it refuses the newest.
-    fn within_reach(&self, query: &Query, slices: Slices) -> Result<Option<Slices>> {
-        if slices.len() == 1 {
-            return Ok(None);
-        }
-        if self.answers(query, slices.first(1))? {
-            return Ok(Some(slices));
-        }
-        if !self.answers(query, slices.last())? {
-            return Ok(None);
-        }
-        let (mut refused, mut answered) = (0, slices.len() - 1);
-        while answered - refused > 1 {
-            let middle = (refused + answered) / 2;
-            match self.answers(query, slices.skip(middle).first(1))? {
-                true => answered = middle,
-                false => refused = middle,
-            }
-        }
-        Ok(Some(slices.skip(answered)))
-    }
-
-    fn answers(&self, query: &Query, slices: Slices) -> Result<bool> {
-        self.ask(query, slices).map(|reply| reply.is_ok())
-    }
-
-    /// Whether the refusal of a newest slice of this length was about the time
-    /// and not about the metric.
-    fn answers_last_hour(&self, query: &Query, refused: Interval) -> Result<bool> {
-        let hour = Interval::Hour;
-        let hours = Slices::between(self.accurate_to - hour.length(), self.accurate_to, hour);
-        match refused {
-            Interval::Hour => Ok(false),
-            Interval::Day | Interval::Week => self.answers(query, hours),
+impl Reach {
+    /// Those of the slices that the API answers.
+    pub fn of(&self, slices: Slices) -> Slices {
+        match &self.refused {
+            Some((to, _)) => slices.since(*to),
+            None => slices,
         }
     }
 }

@@ -4,83 +4,112 @@
 //! accurate only up to then. One request is for one metric, one aggregator and
 //! one grouping, and for many slices. All requests for a chunk of slices come
 //! before the next chunk, and after each chunk stands a checkpoint, so that
-//! the one bookmark holds for all metrics.
+//! the one bookmark holds for all metrics. What can't be read of a chunk stands
+//! beside the bookmark, and is asked for again by the next run.
 //!
 //! Metrics with an `x_time` are values of the moment of the call, whatever
-//! time is asked for. They are asked for once in a run, for the newest slice,
-//! and stand under it; a run that doesn't reach up to now leaves them out.
+//! time is asked for. They are asked for once in a run; a run that doesn't
+//! reach up to now leaves them out.
+
+use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::asking::{Asker, Cut, Reach};
-use super::refusals::{Refusals, Reply};
-use super::rows::{Query, Rows};
+use super::answer::Rows;
+use super::asking::{Asker, MOST_SLICES, Question, Reach};
+use super::grouping::Groups;
+use super::misses::{Misses, Noted, Reply};
+use super::rows::{Query, Time};
 use super::slices::{Interval, Slices};
+use super::unread::Unread;
 use crate::config::Settings;
-use crate::error::Result;
-use crate::extract::pool::in_order;
+use crate::error::{Error, Result};
 use crate::extract::{Sink, StreamRun};
+use crate::freshchat::clock;
+use crate::singer::Bookmark;
 use crate::timestamp;
 
 /// The API document, "Metrics": "accurate up to five minutes before the
 /// current instant".
 const SETTLING: TimeDelta = TimeDelta::minutes(5);
 
-/// Slices asked for at once: two weeks of hours, a year of days. An answer has
-/// a value for each slice and each agent.
-const MOST_SLICES: i64 = 366;
+/// The name within the bookmark of how far back the API answers, in seconds,
+/// where it refuses more.
+const REACH: &str = "reach_seconds";
 
-/// Reads the closed slices since the bookmark, and the one before it again.
+/// Reads the closed slices since the bookmark, those of the lookback before
+/// it, and what earlier runs could not read.
 ///
 /// # Errors
-/// Any error of the API; a refusal only where every metric is refused.
+/// Any error of the API; a refusal only where every metric is refused. An odd
+/// answer is an error at the end, when everything else was read.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let stream = stream_run.stream.name;
-    let settings = stream_run.run.settings;
+    let run = stream_run.run;
+    let settings = run.settings;
     let interval = settings.metrics_interval;
-    let window = stream_run.window_back(interval.length())?;
-    let accurate_to = stream_run.run.started_at()? - SETTLING;
-    let slices = Slices::between(window.from, window.to.min(accurate_to), interval);
-    let queries = queries(settings, slices.to == interval.floor(accurate_to));
+    let queries = queries(settings);
     if queries.is_empty() {
         log::warn!(
             "stream `{stream}`: the settings `metrics` and `metrics_group_by` leave nothing \
              to ask for"
         );
-    }
-    if queries.is_empty() || slices.is_empty() {
         return Ok(());
     }
-    let bookmark = stream_run.bookmark().unwrap_or(slices.from);
+    let window = stream_run.window_back(settings.metrics_lookback)?;
+    let started_at = run.started_at()?;
+    let accurate_to = started_at - SETTLING;
+    let reached = stream_run.bookmark();
+    let bookmark = run.output.bookmark(stream);
+    let mut slices = Slices::between(window.from, window.to.min(accurate_to), interval);
+    if let (Some(reached), Some(seconds)) = (reached, bookmark.progress(REACH)) {
+        let reach = accurate_to - TimeDelta::seconds(seconds);
+        slices = slices.since(reach.min(interval.floor(reached)));
+    }
+    let mut unread = Unread::of(&bookmark);
+    if stream_run.full_table {
+        queries
+            .iter()
+            .for_each(|query| unread.forget(&query.name()));
+    }
     let (api, sink) = stream_run.split();
+    let asker = Asker {
+        api,
+        accurate_to,
+        slices,
+    };
     let mut reading = Reading {
-        queries,
-        asker: Asker {
-            api,
-            x_time: settings.metrics_x_time_minutes,
-            accurate_to,
-        },
+        asker: &asker,
+        groups: Groups::new(run, api),
+        queries: &queries,
         workers: settings.concurrency,
+        reach: None,
         writing: Writing {
             sink,
-            refusals: Refusals::new(stream),
+            misses: Misses::new(stream),
+            unread,
+            refused: HashSet::new(),
             cut: None,
             oldest: None,
         },
     };
     let result = reading.read(slices);
-    let new = Slices::between(bookmark, slices.to, interval);
+    let new = Slices::between(reached.unwrap_or(slices.from()), slices.to(), interval);
     reading.writing.warn_of_gap(stream, new, result.is_ok());
-    result
+    result?;
+    if settings.end_date.is_none_or(|end| end >= started_at) {
+        reading.read_moment(settings.metrics_x_time_minutes)?;
+    }
+    reading
+        .writing
+        .misses
+        .conclude("the next run asks for them again")
 }
 
 /// All that the settings ask for.
-fn queries(settings: &Settings, reaches_now: bool) -> Vec<Query> {
+fn queries(settings: &Settings) -> Vec<Query> {
     let mut queries = Vec::new();
     for metric in &settings.metrics {
-        if metric.needs_x_time && !reaches_now {
-            continue;
-        }
         for aggregator in metric.aggregators(&settings.metrics_aggregators) {
             for group_by in metric.groupings(&settings.metrics_group_by) {
                 queries.push(Query {
@@ -96,131 +125,228 @@ fn queries(settings: &Settings, reaches_now: bool) -> Vec<Query> {
 
 /// The reading of one run.
 struct Reading<'a> {
-    asker: Asker<'a>,
-    queries: Vec<Query>,
+    asker: &'a Asker<'a>,
+    groups: Groups<'a>,
+    queries: &'a [Query],
     workers: usize,
+    /// What the first answer has shown.
+    reach: Option<Reach>,
     writing: Writing<'a>,
 }
 
-impl Reading<'_> {
+impl<'a> Reading<'a> {
     fn read(&mut self, slices: Slices) -> Result<()> {
-        let mut asked = Vec::new();
-        let Some((mut slices, size)) = self.begin(slices, &mut asked)? else {
-            return Ok(());
-        };
-        while !slices.is_empty() {
-            self.writing.refusals.settle()?;
-            let chunk = slices.first(size);
-            slices = slices.skip(size);
-            self.read_chunk(chunk, &std::mem::take(&mut asked), slices.is_empty())?;
-            self.writing.refusals.settle()?;
-            self.writing.sink.checkpoint(chunk.to)?;
+        self.catch_up(slices)?;
+        let mut left = slices;
+        while !left.is_empty() {
+            self.writing.misses.answered = false;
+            let mut chunk = left.first(MOST_SLICES);
+            let mut asked = HashSet::new();
+            if self.reach.is_none() {
+                asked = self.begin(chunk)?;
+                self.writing.misses.settle()?;
+            }
+            if let Some(reach) = &self.reach {
+                left = reach.of(left);
+                chunk = reach.of(chunk);
+            }
+            if chunk.is_empty() {
+                continue;
+            }
+            let rest = self.sliced();
+            let rest = rest.filter(|query| !asked.contains(&query.name()));
+            let questions = rest.map(|query| (query, chunk)).collect();
+            self.ask_all(self.workers, questions)?;
+            self.writing.misses.settle()?;
+            left = left.skip(chunk.len());
+            self.checkpoint(Some(chunk.to()))?;
         }
         Ok(())
     }
 
-    /// Asks for one metric after the other until one is answered, to learn how
-    /// far back the API reaches before all the others are asked for: the
-    /// slices, and how many of them at once. None: the API answers not one
-    /// slice. `asked` are the queries that the first chunk is done with.
-    fn begin(&mut self, slices: Slices, asked: &mut Vec<usize>) -> Result<Option<(Slices, i64)>> {
-        let mut refused = Vec::new();
-        for (at, query) in self.queries.iter().enumerate() {
-            let name = query.metric.name;
-            if query.metric.needs_x_time || refused.contains(&name) {
-                continue;
-            }
-            asked.push(at);
-            match self.asker.reach(query, slices, MOST_SLICES)? {
-                Reach::Found {
-                    slices,
-                    size,
-                    cut,
-                    rows,
-                } => {
-                    self.writing.take(query, Ok(rows), cut)?;
-                    return Ok(Some((slices, size)));
-                }
-                Reach::TooShort(cut) => {
-                    self.writing.cut = Some(cut);
-                    return Ok(None);
-                }
-                Reach::Refused(error) => {
-                    self.writing.take(query, Err(error), None)?;
-                    refused.push(name);
-                }
-            }
-        }
-        Ok(Some((slices, MOST_SLICES)))
+    /// The queries for slices.
+    fn sliced(&self) -> impl Iterator<Item = &'a Query> + use<'a> {
+        let queries = self.queries.iter();
+        queries.filter(|query| !query.metric.needs_x_time)
     }
 
-    /// Reads a chunk but for what was asked already; metrics of the moment
-    /// come with the last chunk.
-    fn read_chunk(&mut self, chunk: Slices, asked: &[usize], is_last: bool) -> Result<()> {
-        let part = |query: &Query| match query.metric.needs_x_time {
-            true => is_last.then(|| chunk.last()),
-            false => Some(chunk),
-        };
-        let queries = self.queries.iter().enumerate();
-        let wanted = queries
-            .filter(|(at, _)| !asked.contains(at))
-            .filter_map(|(_, query)| Some((query, part(query)?)));
-        in_order(
-            self.workers,
-            wanted,
-            |(query, slices)| Ok((query, self.asker.read(query, slices)?)),
-            |(query, (reply, cut))| self.writing.take(query, reply, cut),
-        )
+    /// Asks for what earlier runs could not read, as far as it lies before the
+    /// slices that are asked for anyway.
+    fn catch_up(&mut self, slices: Slices) -> Result<()> {
+        let mut questions = Vec::new();
+        for query in self.sliced() {
+            let Some(span) = self.writing.unread.get(&query.name()) else {
+                continue;
+            };
+            let missed = Slices::between(span.from, slices.from(), slices.interval);
+            let mut missed = missed.before(span.to);
+            while !missed.is_empty() {
+                questions.push((query, missed.first(MOST_SLICES)));
+                missed = missed.skip(MOST_SLICES);
+            }
+        }
+        if questions.is_empty() {
+            return Ok(());
+        }
+        self.ask_all(self.workers, questions)?;
+        // What old slices show is not what new ones will.
+        self.reach = None;
+        self.checkpoint(None)
+    }
+
+    /// Asks for one metric after the other until one is answered, to learn how
+    /// far back the API reaches before all the others are asked for. The names
+    /// of the queries that were asked.
+    fn begin(&mut self, chunk: Slices) -> Result<HashSet<String>> {
+        let mut asked = HashSet::new();
+        let mut tried = HashSet::new();
+        for query in self.sliced() {
+            if tried.insert(query.metric.name) {
+                asked.insert(query.name());
+                self.ask_all(1, vec![(query, chunk)])?;
+            }
+            if self.writing.misses.answered {
+                break;
+            }
+        }
+        Ok(asked)
+    }
+
+    fn ask_all(&mut self, workers: usize, questions: Vec<(&'a Query, Slices)>) -> Result<()> {
+        let reach = self.reach.clone();
+        let questions = questions.into_iter().map(|(query, slices)| Question {
+            asker: self.asker,
+            query,
+            time: Time::Slices(slices),
+            reach: reach.as_ref(),
+        });
+        let (refused, known): (Vec<_>, Vec<_>) =
+            questions.partition(|it| self.writing.refused.contains(&it.query.name()));
+        for question in refused {
+            self.writing.miss(&question);
+        }
+        let learnt = &mut self.reach;
+        let writing = &mut self.writing;
+        self.groups.ask_all(workers, &known, |question, reply| {
+            if let (None, Ok(Rows { reach, .. })) = (&learnt, &reply) {
+                learnt.clone_from(reach);
+            }
+            writing.take(question, reply)
+        })
+    }
+
+    /// Reads the metrics of the moment, all of the same one.
+    fn read_moment(&mut self, x_time: u32) -> Result<()> {
+        let at = clock::now();
+        // Where others were asked for, it is for them to say whether all is refused.
+        self.writing.misses.answered |= self.sliced().next().is_some();
+        let queries = self.queries.iter();
+        let questions = queries.filter(|query| query.metric.needs_x_time);
+        let questions: Vec<Question> = questions
+            .map(|query| Question {
+                asker: self.asker,
+                query,
+                time: Time::Moment { at, x_time },
+                reach: None,
+            })
+            .collect();
+        let writing = &mut self.writing;
+        let groups = &self.groups;
+        groups.ask_all(self.workers, &questions, |question, reply| {
+            writing.take(question, reply)
+        })?;
+        self.writing.misses.settle()
+    }
+
+    /// Writes the bookmark, moved up to a time if there is one.
+    fn checkpoint(&self, to: Option<DateTime<Utc>>) -> Result<()> {
+        let reach = self.reach.as_ref().and_then(|reach| reach.refused.as_ref());
+        self.writing
+            .sink
+            .checkpoint_with(to, |bookmark: &mut Bookmark| {
+                self.writing.unread.keep(bookmark);
+                if let Some((from, _)) = reach {
+                    let back = self.asker.accurate_to - *from;
+                    bookmark.set(REACH, back.num_seconds());
+                }
+            })
     }
 }
 
 /// What is done with the answers.
 struct Writing<'a> {
     sink: Sink<'a>,
-    refusals: Refusals,
-    /// The longest time that the API refuses to answer.
-    cut: Option<Cut>,
+    misses: Misses,
+    unread: Unread,
+    /// Queries that are refused, whatever the time.
+    refused: HashSet<String>,
+    /// The longest time that the API refuses to answer: its end, and why.
+    cut: Option<(DateTime<Utc>, Error)>,
     /// The oldest slice with a value.
     oldest: Option<DateTime<Utc>>,
 }
 
 impl Writing<'_> {
-    fn take(&mut self, query: &Query, reply: Reply<Rows>, cut: Option<Cut>) -> Result<()> {
-        if let Some(cut) = cut
-            && self.cut.as_ref().is_none_or(|longest| longest.to < cut.to)
-        {
-            self.cut = Some(cut);
-        }
-        let Some(rows) = self.refusals.note(query.metric.name, reply) else {
-            return Ok(());
+    fn take(&mut self, question: &Question, reply: Reply<Rows>) -> Result<()> {
+        let metric = question.query.metric.name;
+        let rows = match self.misses.note(metric, &question.words(), reply)? {
+            Noted::Rows(rows) => rows,
+            Noted::Refused => {
+                self.refused.insert(question.query.name());
+                self.miss(question);
+                return Ok(());
+            }
+            Noted::Missed => {
+                self.miss(question);
+                return Ok(());
+            }
         };
+        match (question.time, &rows.problem) {
+            (_, Some(_)) => self.miss(question),
+            (Time::Slices(slices), None) => self.unread.read(&question.query.name(), slices),
+            (Time::Moment { .. }, None) => {}
+        }
+        if let Some(Reach {
+            refused: Some((to, error)),
+            ..
+        }) = &rows.reach
+            && self.cut.as_ref().is_none_or(|(longest, _)| longest < to)
+        {
+            self.cut = Some((*to, error.clone()));
+        }
         self.oldest = [self.oldest, rows.oldest].into_iter().flatten().min();
         self.sink.rows(rows.read_at, rows.text.lines(), &[])
+    }
+
+    /// Takes note of slices that could not be read. A moment is gone.
+    fn miss(&mut self, question: &Question) {
+        if let Time::Slices(slices) = question.time {
+            self.unread.miss(&question.query.name(), slices);
+        }
     }
 
     /// Says once which of the new slices the API refused, or had no value for
     /// before its first one.
     fn warn_of_gap(&self, stream: &str, new: Slices, complete: bool) {
-        let from = timestamp::format(new.from);
+        let from = timestamp::format(new.from());
         match &self.cut {
-            Some(cut) if cut.to > new.from => {
+            Some((to, error)) if *to > new.from() => {
                 let hint = match new.interval {
-                    Interval::Day | Interval::Week if cut.to == new.to => {
+                    Interval::Day | Interval::Week | Interval::Month if *to >= new.to() => {
                         "; with the `metrics_interval` `1h` it does answer"
                     }
                     _ => "",
                 };
                 log::warn!(
                     "stream `{stream}`: the API doesn't answer that far back: {from} to {} is \
-                     left out{hint} ({})",
-                    timestamp::format(cut.to),
-                    cut.error
+                     left out{hint} ({error})",
+                    timestamp::format(*to)
                 );
             }
             Some(_) => {}
             None => {
-                let to = self.oldest.unwrap_or(new.to);
-                if complete && to > new.from {
+                let to = self.oldest.unwrap_or(new.to());
+                if complete && to > new.from() {
                     log::warn!(
                         "stream `{stream}`: the API has no values from {from} to {}: it keeps \
                          none that old, or nothing happened",

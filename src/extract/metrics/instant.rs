@@ -1,89 +1,118 @@
 //! Instant metrics: how many agents are present, and who.
 
-use serde::Deserialize;
+use chrono::{DateTime, Utc};
+use serde::de::Error as _;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::answer::{self, key_of};
-use super::refusals::{Refusals, reply};
+use super::answer::{self, Object, Rows, all, any, key_of, parse, take};
+use super::grouping::{self, Groups};
+use super::misses::{Misses, Noted, Reply, reply};
 use super::table::{GroupBy, INSTANT, family};
 use crate::error::Result;
 use crate::extract::StreamRun;
-use crate::extract::pool::in_order;
 use crate::freshchat::{Api, Get, clock};
 use crate::timestamp;
 
-/// One value of an answer.
-#[derive(Deserialize)]
-struct Presence {
-    key: String,
-    #[serde(default)]
-    count: Value,
-    /// The agents: objects with an `id` in the document's example, strings in
-    /// its table.
-    #[serde(default, deserialize_with = "answer::list")]
-    resources: Vec<Value>,
-    #[serde(flatten)]
-    rest: Map<String, Value>,
+/// One question to the API.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    api: &'a Api<'a>,
+    metric: &'static str,
+    group_by: GroupBy,
+    retrieved_at: DateTime<Utc>,
 }
 
 /// Reads each metric for the whole account and by group.
 ///
 /// # Errors
-/// Any error of the API; a refusal only where every metric is refused.
+/// Any error of the API; a refusal only where every metric is refused. An odd
+/// answer is an error at the end, when everything else was read.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     // One time for all rows: together they are one look at the account. The
     // bookmark stays at the run's start, which no bookmark passes.
-    let started_at = stream_run.run.started_at()?;
-    let read_at = clock::now();
-    let retrieved_at = timestamp::format(read_at);
-    let workers = stream_run.run.settings.concurrency;
-    let mut refusals = Refusals::new(stream_run.stream.name);
+    let run = stream_run.run;
+    let started_at = run.started_at()?;
+    let retrieved_at = clock::now();
+    let mut misses = Misses::new(stream_run.stream.name);
     let (api, mut sink) = stream_run.split();
-    let wanted = INSTANT
+    let question = |metric, group_by| Question {
+        api,
+        metric,
+        group_by,
+        retrieved_at,
+    };
+    let questions: Vec<Question> = INSTANT
         .into_iter()
-        .flat_map(|metric| [GroupBy::None, GroupBy::Group].map(|group_by| (metric, group_by)));
-    in_order(
-        workers,
-        wanted,
-        |(metric, group_by)| {
-            let rows = reply(read(api, metric, group_by, &retrieved_at))?;
-            Ok((metric, rows))
-        },
-        |(metric, rows)| match refusals.note(metric, rows) {
-            Some(rows) => sink.rows(read_at, rows.lines(), &[]),
-            None => Ok(()),
-        },
-    )?;
-    refusals.settle()?;
-    sink.checkpoint(started_at)
-}
-
-/// The rows of one metric, each a line of JSON.
-fn read(api: &Api, metric: &'static str, group_by: GroupBy, retrieved_at: &str) -> Result<String> {
-    let mut get = Get::new("metrics/instant").with("metric", metric);
-    if group_by != GroupBy::None {
-        get = get.with("group_by", group_by.name());
-    }
-    let get = get.with("summary", false);
-    api.get(&get, |body| {
-        let mut rows = String::new();
-        for entry in answer::parse::<Presence>(&body, group_by)? {
-            let group = entry.group(group_by);
-            for presence in entry.items {
-                let mut row = entry.rest.clone();
-                row.append(&mut fields(presence));
-                row.insert("group_id".into(), key_of(group_by, group.as_deref()).into());
-                row.insert("retrieved_at".into(), retrieved_at.into());
-                answer::push(&row, &mut rows)?;
-            }
+        .flat_map(|metric| [GroupBy::None, GroupBy::Group].map(|by| question(metric, by)))
+        .collect();
+    let groups = Groups::new(run, api);
+    groups.ask_all(run.settings.concurrency, &questions, |question, reply| {
+        let words = format!("`{} {}`", question.metric, question.group_by.name());
+        match misses.note(question.metric, &words, reply)? {
+            Noted::Rows(rows) => sink.rows(retrieved_at, rows.text.lines(), &[]),
+            Noted::Refused | Noted::Missed => Ok(()),
         }
-        Ok(rows)
-    })
+    })?;
+    misses.settle()?;
+    sink.checkpoint(started_at)?;
+    misses.conclude("this run has no values for them")
 }
 
-/// The properties of one value. Resources that are more than an identifier
-/// stay whole beside the identifiers, as something that the schema lacks.
-fn fields(presence: Presence) -> Map<String, Value> {
+impl grouping::Question for Question<'_> {
+    fn group_by(&self) -> GroupBy {
+        self.group_by
+    }
+
+    fn ask(&self, filter: Option<&str>) -> Result<Reply<Rows>> {
+        let mut get = Get::new("metrics/instant").with("metric", self.metric);
+        if self.group_by != GroupBy::None {
+            get = get.with("group_by", self.group_by.name());
+        }
+        if let Some(filter) = filter {
+            get = get.with("filter_by", filter);
+        }
+        let get = get.with("summary", false);
+        reply(self.api.get(&get, |body| self.rows(&body)))
+    }
+}
+
+impl Question<'_> {
+    fn rows(&self, body: &str) -> serde_json::Result<Rows> {
+        answer::read(body, self.group_by, |entry, rows| {
+            let group = entry.group.as_deref();
+            let rest = all(entry.rest);
+            for item in &entry.items {
+                let presence = match fields(item) {
+                    Ok(presence) => presence,
+                    Err(problem) => {
+                        rows.miss(&problem);
+                        continue;
+                    }
+                };
+                rows.count(group, presence["count"].to_string().trim_matches('"'));
+                let mut row = rest.clone();
+                row.extend(presence);
+                row.insert("group_id".into(), key_of(self.group_by, group).into());
+                let retrieved_at = timestamp::format(self.retrieved_at);
+                row.insert("retrieved_at".into(), retrieved_at.into());
+                rows.push(&row)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The properties of one value. The agents are objects with an `id` in the
+/// document's example, and strings in its table. Those that are more than an
+/// identifier stay whole beside the identifiers, as something that the schema
+/// lacks.
+fn fields(item: &RawValue) -> serde_json::Result<Map<String, Value>> {
+    let mut rest: Object = parse(item)?;
+    let key: String =
+        take(&mut rest, "key")?.ok_or_else(|| serde_json::Error::custom("a value has no `key`"))?;
+    let count = rest.remove("count").map_or(Value::Null, any);
+    let resources: Vec<Value> = take(&mut rest, "resources")?.unwrap_or_default();
     let id = |resource: &Value| match resource {
         Value::String(id) => Some(id.clone()),
         resource => Some(resource["id"].as_str()?.to_owned()),
@@ -92,16 +121,16 @@ fn fields(presence: Presence) -> Map<String, Value> {
         Value::Object(object) => object.len() == 1 && object.contains_key("id"),
         resource => resource.is_string(),
     };
-    let ids: Vec<String> = presence.resources.iter().filter_map(id).collect();
-    let mut fields = presence.rest;
-    if !presence.resources.iter().all(is_plain) {
-        fields.insert("resources".into(), presence.resources.into());
+    let ids: Vec<String> = resources.iter().filter_map(id).collect();
+    let mut fields = all(rest);
+    if !resources.iter().all(is_plain) {
+        fields.insert("resources".into(), resources.into());
     }
-    fields.insert("metric_family".into(), family(&presence.key).into());
-    fields.insert("metric".into(), presence.key.into());
-    fields.insert("count".into(), presence.count);
+    fields.insert("metric_family".into(), family(&key).into());
+    fields.insert("metric".into(), key.into());
+    fields.insert("count".into(), count);
     fields.insert("agent_ids".into(), json!(ids));
-    fields
+    Ok(fields)
 }
 
 #[cfg(test)]
@@ -112,7 +141,8 @@ mod tests {
     fn resources_are_strings_or_objects() {
         let fields = |resources: Value| {
             let presence = json!({"key": "team_presence.online", "resources": resources});
-            fields(serde_json::from_value(presence).unwrap())
+            let presence = serde_json::value::to_raw_value(&presence).unwrap();
+            super::fields(&presence).unwrap()
         };
         for plain in [json!(["a", "b"]), json!([{"id": "a"}, {"id": "b"}])] {
             let fields = fields(plain);

@@ -2,12 +2,14 @@
 
 mod answer;
 mod asking;
+mod grouping;
 pub mod historical;
 pub mod instant;
-mod refusals;
+mod misses;
 mod rows;
 mod slices;
 mod table;
+mod unread;
 
 pub use slices::Interval;
 pub use table::{Aggregator, GroupBy, Metric, all, named};

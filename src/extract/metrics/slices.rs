@@ -1,8 +1,6 @@
 //! Time in slices of one length, aligned in UTC.
 
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use serde::Deserialize;
 
 /// The Unix epoch was a Thursday; weeks begin on Mondays, four days later.
@@ -18,6 +16,9 @@ pub enum Interval {
     /// From Monday, 00:00 UTC.
     #[serde(rename = "1w")]
     Week,
+    /// From the first day of a month, 00:00 UTC.
+    #[serde(rename = "1mo")]
+    Month,
 }
 
 impl Interval {
@@ -27,52 +28,85 @@ impl Interval {
             Interval::Hour => "1h",
             Interval::Day => "1d",
             Interval::Week => "1w",
+            Interval::Month => "1mo",
         }
     }
 
-    pub fn length(self) -> Duration {
-        Duration::from_secs(self.seconds().unsigned_abs())
-    }
-
-    fn seconds(self) -> i64 {
+    /// The length in seconds; none for months, which differ.
+    fn seconds(self) -> Option<i64> {
         match self {
-            Interval::Hour => 3_600,
-            Interval::Day => 86_400,
-            Interval::Week => 7 * 86_400,
+            Interval::Hour => Some(3_600),
+            Interval::Day => Some(86_400),
+            Interval::Week => Some(7 * 86_400),
+            Interval::Month => None,
         }
+    }
+
+    /// The number of the slice that a time falls into.
+    fn number(self, time: DateTime<Utc>) -> i64 {
+        match self.seconds() {
+            Some(seconds) => (time.timestamp() - FIRST_MONDAY).div_euclid(seconds),
+            None => i64::from(time.year()) * 12 + i64::from(time.month0()),
+        }
+    }
+
+    /// The start of the slice of this number.
+    fn start(self, number: i64) -> DateTime<Utc> {
+        let start = match self.seconds() {
+            Some(seconds) => DateTime::from_timestamp(FIRST_MONDAY + number * seconds, 0),
+            None => first_of_month(number),
+        };
+        start.expect("slices are numbered by times of the calendar")
     }
 
     /// The start of the slice that a time falls into.
     pub fn floor(self, time: DateTime<Utc>) -> DateTime<Utc> {
-        let seconds = time.timestamp() - FIRST_MONDAY;
-        let into = seconds.rem_euclid(self.seconds());
-        let fraction = i64::from(time.timestamp_subsec_nanos());
-        time - TimeDelta::seconds(into) - TimeDelta::nanoseconds(fraction)
+        self.start(self.number(time))
     }
 }
 
-/// Slices one after the other; both ends are edges of slices.
+/// The start of a month, counted from January of the year 0.
+fn first_of_month(number: i64) -> Option<DateTime<Utc>> {
+    let year = i32::try_from(number.div_euclid(12)).ok()?;
+    let month = u32::try_from(number.rem_euclid(12)).ok()? + 1;
+    let date = NaiveDate::from_ymd_opt(year, month, 1)?;
+    Some(date.and_time(NaiveTime::MIN).and_utc())
+}
+
+/// Slices one after the other.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slices {
-    pub from: DateTime<Utc>,
-    pub to: DateTime<Utc>,
     pub interval: Interval,
+    /// The number of the oldest one.
+    oldest: i64,
+    /// The number of the one after the newest.
+    end: i64,
 }
 
 impl Slices {
     /// The slice that `from` falls into, and those after it that have ended at `to`.
     pub fn between(from: DateTime<Utc>, to: DateTime<Utc>, interval: Interval) -> Self {
+        let oldest = interval.number(from);
         Self {
-            from: interval.floor(from),
-            to: interval.floor(to),
             interval,
+            oldest,
+            end: interval.number(to).max(oldest),
         }
+    }
+
+    /// The start of the oldest slice.
+    pub fn from(&self) -> DateTime<Utc> {
+        self.interval.start(self.oldest)
+    }
+
+    /// The end of the newest slice.
+    pub fn to(&self) -> DateTime<Utc> {
+        self.interval.start(self.end)
     }
 
     /// The number of slices.
     pub fn len(&self) -> i64 {
-        let time = (self.to - self.from).max(TimeDelta::zero());
-        time.num_seconds() / self.interval.seconds()
+        self.end - self.oldest
     }
 
     pub fn is_empty(&self) -> bool {
@@ -81,14 +115,14 @@ impl Slices {
 
     /// The oldest `count` slices, or all if there are fewer.
     pub fn first(&self, count: i64) -> Self {
-        let to = self.edge(count.min(self.len()));
-        Self { to, ..*self }
+        let end = self.oldest + count.min(self.len());
+        Self { end, ..*self }
     }
 
     /// All but the oldest `count` slices.
     pub fn skip(&self, count: i64) -> Self {
-        let from = self.edge(count.min(self.len()));
-        Self { from, ..*self }
+        let oldest = self.oldest + count.min(self.len());
+        Self { oldest, ..*self }
     }
 
     /// The newest slice.
@@ -96,13 +130,24 @@ impl Slices {
         self.skip(self.len() - 1)
     }
 
-    fn edge(&self, number: i64) -> DateTime<Utc> {
-        self.from + TimeDelta::seconds(self.interval.seconds() * number)
+    /// Those that begin at this time or later.
+    pub fn since(&self, time: DateTime<Utc>) -> Self {
+        let number = self.interval.number(time);
+        let cut = i64::from(self.interval.start(number) < time);
+        self.skip((number + cut - self.oldest).max(0))
+    }
+
+    /// Those that begin before this time.
+    pub fn before(&self, time: DateTime<Utc>) -> Self {
+        let later = self.since(time).len();
+        self.first(self.len() - later)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
     use crate::timestamp;
 
@@ -114,16 +159,21 @@ mod tests {
     fn slices_are_aligned_in_utc() {
         // A Wednesday.
         let at = time("2026-05-06T13:45:59.123456Z");
-        for (interval, start) in [
-            (Interval::Hour, "2026-05-06T13:00:00Z"),
-            (Interval::Day, "2026-05-06"),
-            (Interval::Week, "2026-05-04"),
+        for (interval, start, before) in [
+            (
+                Interval::Hour,
+                "2026-05-06T13:00:00Z",
+                "2026-05-06T12:00:00Z",
+            ),
+            (Interval::Day, "2026-05-06", "2026-05-05"),
+            (Interval::Week, "2026-05-04", "2026-04-27"),
+            (Interval::Month, "2026-05-01", "2026-04-01"),
         ] {
             let start = time(start);
             assert_eq!(interval.floor(at), start);
             assert_eq!(interval.floor(start), start);
-            let before = start - TimeDelta::milliseconds(1);
-            assert_eq!(interval.floor(before), start - interval.length());
+            let last = start - TimeDelta::milliseconds(1);
+            assert_eq!(interval.floor(last), time(before));
         }
         assert_eq!(Interval::Week.floor(time("1969-12-31")), time("1969-12-29"));
     }
@@ -138,7 +188,21 @@ mod tests {
         assert_eq!(slices.skip(2), slices.last());
         assert_eq!(slices.first(9), slices);
         assert!(slices.skip(9).is_empty());
+        assert_eq!(slices.since(time("2026-05-02")), slices.skip(1));
+        assert_eq!(slices.since(time("2026-05-02T00:00:01Z")), slices.skip(2));
+        assert_eq!(slices.since(time("2026-04-01")), slices);
+        assert!(slices.since(time("2026-06-01")).is_empty());
+        assert_eq!(slices.before(time("2026-05-02T00:00:01Z")), slices.first(2));
         assert!(day("2026-05-04T01:00:00Z", "2026-05-04T02:00:00Z").is_empty());
         assert!(day("2026-05-04", "2026-05-01").is_empty());
+    }
+
+    #[test]
+    fn months_are_those_of_the_calendar() {
+        let months = Slices::between(time("2024-01-31"), time("2024-04-01"), Interval::Month);
+        assert_eq!(months.len(), 3);
+        assert_eq!(months.from(), time("2024-01-01"));
+        assert_eq!(months.skip(1).first(1).to(), time("2024-03-01"));
+        assert_eq!(months.to(), time("2024-04-01"));
     }
 }

@@ -8,7 +8,7 @@
 use serde::Deserialize;
 
 /// What a metric is grouped by.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GroupBy {
     /// One value for the whole account.
@@ -116,6 +116,11 @@ impl Metric {
         self
     }
 
+    /// Whether the metric can only be had as a part of a summary.
+    pub fn is_part(&self) -> bool {
+        self.summary.is_some()
+    }
+
     /// The name to ask for.
     pub fn asked_for(&self) -> &'static str {
         self.summary.unwrap_or(self.name)
@@ -156,14 +161,16 @@ pub fn all() -> Vec<&'static Metric> {
 /// stands for all of its metrics.
 ///
 /// # Errors
-/// The first name that no document has, and the one closest to it.
+/// Where the first name stands that no document has, and the name that is
+/// closest to it. The text itself may be a secret.
 pub fn named(names: &[String]) -> Result<Vec<&'static Metric>, String> {
     let is = |metric: &Metric, name: &str| metric.name == name || family(metric.name) == name;
     let unknown = |name: &&String| !HISTORICAL.iter().any(|metric| is(metric, name));
-    if let Some(name) = names.iter().find(unknown) {
+    if let Some(at) = names.iter().position(|name| unknown(&name)) {
         return Err(format!(
-            "names `{name}`, which is no historical metric; the closest is `{}`",
-            closest(name)
+            "has an entry {} that is not a historical metric; the closest one is `{}`",
+            at + 1,
+            closest(&names[at])
         ));
     }
     let wanted = |metric: &&Metric| names.iter().any(|name| is(metric, name));
@@ -251,7 +258,8 @@ mod tests {
             ),
         ] {
             let problem = names(&[wrong]).unwrap_err();
-            assert!(problem.contains(&format!("`{wrong}`")), "{problem}");
+            assert!(problem.starts_with("has an entry 1 "), "{problem}");
+            assert!(!problem.contains(wrong), "{problem}");
             assert!(problem.ends_with(&format!("`{closest}`")), "{problem}");
         }
     }

@@ -50,6 +50,8 @@ pub struct Control {
     pub edits_made: usize,
     pub users_deleted: usize,
     pub messages_arrived: usize,
+    pub messages_deleted: usize,
+    pub users_added: usize,
 }
 
 impl Control {

@@ -8,6 +8,10 @@ use std::time::Duration;
 pub struct Fault {
     /// The template ("users", "conversations/{id}/messages", "storage"); `None` is any request.
     pub endpoint: Option<String>,
+    /// The child in the path; `None` is any.
+    pub id: Option<String>,
+    /// The page that is asked for, the first where none is named; `None` is any.
+    pub page: Option<usize>,
     /// The first of the matching requests that is hit, from 1.
     pub nth: u64,
     /// So many in a row.
@@ -20,9 +24,7 @@ impl Fault {
     pub fn new(endpoint: &str, nth: u64, kind: FaultKind) -> Fault {
         Fault {
             endpoint: Some(endpoint.to_owned()),
-            nth,
-            times: 1,
-            kind,
+            ..Fault::any(nth, kind)
         }
     }
 
@@ -30,6 +32,8 @@ impl Fault {
     pub fn any(nth: u64, kind: FaultKind) -> Fault {
         Fault {
             endpoint: None,
+            id: None,
+            page: None,
             nth,
             times: 1,
             kind,
@@ -41,8 +45,31 @@ impl Fault {
         Fault { times, ..self }
     }
 
-    fn matches(&self, endpoint: &str) -> bool {
+    /// The same, for ever.
+    pub fn always(self) -> Fault {
+        self.times(u64::MAX)
+    }
+
+    /// The same, of one child alone.
+    pub fn of(self, id: &str) -> Fault {
+        Fault {
+            id: Some(id.to_owned()),
+            ..self
+        }
+    }
+
+    /// The same, of one page alone.
+    pub fn on_page(self, page: usize) -> Fault {
+        Fault {
+            page: Some(page),
+            ..self
+        }
+    }
+
+    fn matches(&self, endpoint: &str, id: &str, page: usize) -> bool {
         self.endpoint.as_deref().is_none_or(|own| own == endpoint)
+            && self.id.as_deref().is_none_or(|own| own == id)
+            && self.page.is_none_or(|own| own == page)
     }
 }
 
@@ -67,6 +94,21 @@ pub enum FaultKind {
     Html,
     /// 200 that says JSON and is none.
     NotJson,
+    /// The answer with all of its lists empty.
+    NoRecords,
+}
+
+impl FaultKind {
+    /// 404 `page not found`, within a list or past its end.
+    pub fn page_not_found() -> FaultKind {
+        let body = r#"{"code":404,"status":"NOT_FOUND","message":"page not found"}"#;
+        FaultKind::StatusWith(404, Vec::new(), body.to_owned())
+    }
+
+    /// 200 with this body: `{}`, `null`, `[]`.
+    pub fn body(body: &str) -> FaultKind {
+        FaultKind::StatusWith(200, Vec::new(), body.to_owned())
+    }
 }
 
 /// Counts the requests that each fault matches.
@@ -74,12 +116,19 @@ pub enum FaultKind {
 pub struct FaultCounts(Vec<u64>);
 
 impl FaultCounts {
-    /// Counts a request of `endpoint`, and says what hits it: the first fault that is due.
-    pub fn next(&mut self, faults: &[Fault], endpoint: &str) -> Option<FaultKind> {
+    /// Counts a request for a page of `endpoint`, or of the child `id` there, and says what hits
+    /// it: the first fault that is due.
+    pub fn next(
+        &mut self,
+        faults: &[Fault],
+        endpoint: &str,
+        id: &str,
+        page: usize,
+    ) -> Option<FaultKind> {
         self.0.resize(faults.len(), 0);
         let mut due = None;
         for (fault, count) in faults.iter().zip(&mut self.0) {
-            if fault.matches(endpoint) {
+            if fault.matches(endpoint, id, page) {
                 *count += 1;
                 let last = fault.nth.saturating_add(fault.times);
                 if due.is_none() && (fault.nth..last).contains(count) {
@@ -101,8 +150,25 @@ mod tests {
         let mut counts = FaultCounts::default();
         let hits: Vec<bool> = ["users", "agents", "users", "users", "users"]
             .iter()
-            .map(|endpoint| counts.next(&faults, endpoint).is_some())
+            .map(|endpoint| counts.next(&faults, endpoint, "", 1).is_some())
             .collect();
         assert_eq!(hits, [false, false, true, true, false]);
+    }
+
+    #[test]
+    fn a_fault_hits_one_child_or_one_page() {
+        let faults = [
+            Fault::new("users/{id}", 1, FaultKind::Reset)
+                .of("a")
+                .always(),
+            Fault::any(1, FaultKind::NotJson).on_page(2),
+        ];
+        let mut counts = FaultCounts::default();
+        let mut next = |id, page| counts.next(&faults, "users/{id}", id, page);
+        assert_eq!(next("a", 1), Some(FaultKind::Reset));
+        assert_eq!(next("a", 1), Some(FaultKind::Reset));
+        assert_eq!(next("b", 1), None);
+        assert_eq!(next("b", 2), Some(FaultKind::NotJson));
+        assert_eq!(next("b", 2), None);
     }
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::api::Problem;
 use crate::control::Stop;
 use crate::faults::FaultKind;
@@ -55,6 +57,18 @@ pub fn apply(
             let page = "<!DOCTYPE html><html><title>Sign in</title><body>Welcome</body></html>";
             Response::new(200, "text/html;charset=UTF-8", page)
         }
+        Some(FaultKind::NoRecords) => without_records(respond()),
         Some(FaultKind::NotJson) => Response::json(200, "upstream: no healthy host"),
     }
+}
+
+/// The answer with its lists empty, where it is an object that has some.
+fn without_records(mut response: Response) -> Response {
+    if let Ok(Value::Object(mut body)) = serde_json::from_slice(&response.body) {
+        body.values_mut()
+            .filter(|value| value.is_array())
+            .for_each(|list| *list = Value::Array(Vec::new()));
+        response.body = Value::Object(body).to_string().into_bytes();
+    }
+    response
 }

@@ -36,6 +36,12 @@ impl Request {
         self.target.split('?').next().unwrap_or_default()
     }
 
+    /// The page that is asked for, if one is.
+    pub fn page(&self) -> Option<usize> {
+        let found = self.query.iter().find(|(name, _)| name == "page");
+        found?.1.parse().ok()
+    }
+
     /// Whether the client wants the connection closed after the answer.
     pub fn closes(&self) -> bool {
         self.header("Connection")

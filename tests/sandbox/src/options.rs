@@ -117,6 +117,12 @@ pub struct Edits {
     /// After each answered page of messages, one more message arrives in that conversation,
     /// until this many have.
     pub arriving_messages: usize,
+    /// After each answered page of messages, one of them is deleted, until this many are.
+    pub deleted_messages: usize,
+    /// After each answered page of `GET /users`, a user is created, until this many are.
+    pub new_users: usize,
+    /// So many users are edited after each answered page of `GET /users`, without end.
+    pub busy_users: usize,
 }
 
 impl Default for Edits {
@@ -126,6 +132,9 @@ impl Default for Edits {
             most: usize::MAX,
             delete_users: 0,
             arriving_messages: 0,
+            deleted_messages: 0,
+            new_users: 0,
+            busy_users: 0,
         }
     }
 }

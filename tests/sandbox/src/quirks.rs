@@ -1,27 +1,33 @@
 //! The ways in which one account's API differs from another's. Each default is what is documented
 //! or known for sure.
 
+mod lists;
+
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+pub use lists::*;
 
 /// Switches of the whole API; see `ReportQuirks` and `MetricQuirks` for those parts.
 #[derive(Clone, Debug)]
 pub struct Quirks {
-    /// The answer to a page after the last one.
+    /// Guessed: the answer to a page after the last one.
     pub past_end: PastEnd,
-    /// Whether groups and channels come with `pagination` and `links`.
+    /// Seen live: groups and channels come with `pagination` and `links`, or without.
     pub lists_envelope: bool,
-    /// Groups and channels answer the whole list, whatever page was asked for.
+    /// Guessed: groups and channels answer the whole list, whatever page was asked for.
     pub lists_ignore_page: bool,
-    /// The cap of `items_per_page` but for messages, whose cap is 50.
+    /// Guessed, 50 or 100: the cap of `items_per_page` but for messages, which have their own.
     pub max_items_per_page: usize,
-    /// The account stands under `configuration`.
+    /// Seen live: the account stands under `configuration`. Documented: it does not.
     pub wrapped_account: bool,
     pub conversation_fields: FieldsAnswer,
     pub outbound_to: OutboundTo,
     pub conversation_properties: PropertiesShape,
-    /// Conversations carry `user_id`, `created_time`, `updated_time`, `created_by`, `url`, ….
+    /// Seen live: conversations carry `user_id`, `created_time`, `updated_time`, `created_by`,
+    /// `url`, …, or no more than what is documented.
     pub conversation_times: bool,
-    /// Whether `updated_from` takes in its own instant.
+    /// Documented: `updated_from` leaves out its own instant. Guessed: it takes it in.
     pub updated_from: Edge,
     pub date_header: DateHeader,
     /// guessed: a 429 for the spent hour has no header of the limit.
@@ -29,30 +35,52 @@ pub struct Quirks {
     pub reset_header: ResetHeader,
     pub retry_after: RetryAfter,
     pub error_style: ErrorStyle,
-    /// Endpoint templates that answer 403.
+    /// Seen live for some: endpoint templates that answer 403.
     pub forbidden: Vec<String>,
     /// guessed: endpoint templates of a feature that the account lacks, and the status that they
     /// answer with.
     pub lacking: Vec<(String, u16)>,
-    /// Users and others with values that the document rules out; at the start.
+    /// Guessed: users and others with values that the document rules out; at the start.
     pub odd_records: OddRecords,
-    /// Records carry the fields that a commercial connector lists and live answers often lack;
-    /// at the start.
+    /// Seen live now and then: records carry the fields that a commercial connector lists; at the
+    /// start.
     pub connector_fields: bool,
-    /// Every other record of an answer, the first one among them, has fields that no document
-    /// names. What the account holds stays as it is.
+    /// Seen live: records carry the fields that recordings, webhooks and clients show and the
+    /// document lacks; messages of a resolution or reopening lack `message_type`, and system
+    /// messages their actor; at the start.
+    pub live_fields: bool,
+    /// Guessed: every other record of an answer, the first one among them, has fields that no
+    /// document names. What the account holds stays as it is.
     pub new_fields: bool,
-    /// The endpoint template that answers 302 to the storage's origin, under the name
+    /// Guessed: the endpoint template that answers 302 to the storage's origin, under the name
     /// `localhost`.
     pub redirect: Option<String>,
-    /// Error messages repeat the `Authorization` header that was received.
+    /// Guessed: error messages repeat the `Authorization` header that was received.
     pub token_echo: bool,
-    /// So many conversations are listed by users and reports, and answer 404; at the start.
+    /// Seen live: so many conversations are listed by users and reports, and answer 404; at the
+    /// start.
     pub deleted_conversations: usize,
-    /// So many conversations are listed under two users; at the start.
+    /// Guessed: so many conversations are listed under two users; at the start.
     pub shared_conversations: usize,
-    /// Conversations have 0, 1, 49, 50, 51 and 100 messages in turn; at the start.
+    /// Documented that pages end at 50: conversations have 0, 1, 49, 50, 51 and 100 messages in
+    /// turn; at the start.
     pub message_counts_cycle: bool,
+    /// Guessed: how long after its own time a change is listed: an edit (until then the old
+    /// version is), a new user, conversation or message. Each has its own wait out of this range.
+    /// The sandbox makes a change when it is listed, and dates it back.
+    pub list_lag: RangeInclusive<Duration>,
+    pub users_order: UsersOrder,
+    /// Guessed: the order of users is turned round.
+    pub users_descending: bool,
+    pub sort_parameters: SortParameters,
+    pub envelopes: Envelopes,
+    pub user_conversations: ConversationLists,
+    pub messages: MessageQuirks,
+    pub conversation_updated: ConversationUpdated,
+    /// Seen live: conversations name their user, or don't; with `conversation_times` alone.
+    pub conversation_user_id: bool,
+    /// Guessed: the last so many users were created in one instant; at the start.
+    pub bulk_import: usize,
     pub reports: ReportQuirks,
     pub metrics: MetricQuirks,
 }
@@ -79,12 +107,23 @@ impl Default for Quirks {
             lacking: Vec::new(),
             odd_records: OddRecords::default(),
             connector_fields: false,
+            live_fields: false,
             new_fields: false,
             redirect: None,
             token_echo: false,
             deleted_conversations: 0,
             shared_conversations: 0,
             message_counts_cycle: false,
+            list_lag: Duration::ZERO..=Duration::ZERO,
+            users_order: UsersOrder::Filtered,
+            users_descending: false,
+            sort_parameters: SortParameters::Obeyed,
+            envelopes: Envelopes::default(),
+            user_conversations: ConversationLists::Whole,
+            messages: MessageQuirks::default(),
+            conversation_updated: ConversationUpdated::EveryChange,
+            conversation_user_id: true,
+            bulk_import: 0,
             reports: ReportQuirks::default(),
             metrics: MetricQuirks::default(),
         }
@@ -93,42 +132,51 @@ impl Default for Quirks {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PastEnd {
-    /// 200 with no records.
+    /// Guessed: 200 with no records.
     Empty,
-    /// 400 `WRONG_PAGE`.
+    /// Guessed: 400 `WRONG_PAGE`.
     WrongPage,
-    /// The last page again.
+    /// Guessed: the last page again.
     RepeatLast,
+    /// Guessed: 404 `page not found`.
+    PageNotFound,
+    /// Guessed: 400 that says nothing of a page.
+    BadRequest,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldsAnswer {
+    /// Documented.
     Available,
+    /// Seen live on accounts that are no part of the suite.
     Forbidden,
+    /// Seen live, as `Forbidden`.
     NotFound,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutboundTo {
-    /// As in the example of the list.
+    /// Documented by the example of the list.
     Object,
-    /// As in the object's description.
+    /// Documented by the object's description.
     Array,
-    /// The one and the other in turn.
+    /// Guessed: the one and the other in turn.
     Mixed,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PropertiesShape {
+    /// Documented.
     Object,
-    /// `[{"name", "value"}]`
+    /// Seen live: `[{"name", "value"}]`.
     Array,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Edge {
-    /// "a time after the parameter value"
+    /// Documented: "a time after the parameter value".
     After,
+    /// Guessed.
     Inclusive,
 }
 
@@ -146,12 +194,13 @@ pub enum DateHeader {
 /// The header that says when the hour ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResetHeader {
+    /// Guessed.
     None,
-    /// `X-RateLimitReset`: seconds left
+    /// Documented: `X-RateLimitReset`, the seconds left.
     RateLimitResetSeconds,
-    /// `X-RateLimit-Reset`: seconds left
+    /// Seen live: `X-RateLimit-Reset`, the seconds left.
     DashedSeconds,
-    /// `X-RateLimit-Reset`: Unix time in seconds
+    /// Seen live: `X-RateLimit-Reset`, Unix time in seconds.
     DashedUnixTime,
     /// guessed: `X-RateLimit-Reset` with this value, whenever the hour ends
     Fixed(i64),
@@ -160,22 +209,25 @@ pub enum ResetHeader {
 /// The header of a 429.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RetryAfter {
+    /// Seen live; the document knows no such header.
     None,
+    /// Seen live.
     Seconds,
+    /// Guessed: the standard allows it.
     HttpDate,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorStyle {
-    /// `{"code", "status", "message"}`
+    /// Documented: `{"code", "status", "message"}`.
     Documented,
-    /// `{"success": false, "error_code", "error_message"}`
+    /// Seen live: `{"success": false, "error_code", "error_message"}`.
     SuccessFalse,
-    /// Text without any JSON.
+    /// Seen live: text without any JSON.
     PlainText,
 }
 
-/// Every 20th user has each of the switched-on oddities.
+/// Guessed: every 20th user has each of the switched-on oddities.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OddRecords {
     /// Properties that no document names: an object, an array, a number.
@@ -449,23 +501,99 @@ pub enum BooleanStyle {
 #[derive(Clone, Debug, Default)]
 pub struct MetricQuirks {
     pub range: MetricRange,
-    /// 400 to more intervals than this in one request.
+    /// guessed: 400 to more intervals than this in one request.
     pub most_intervals: Option<usize>,
-    /// Some values are `""` or `null`.
+    /// guessed: some values are `""` or `null`.
     pub odd_values: bool,
-    /// Intervals in which nothing happened are left out, as in the example.
+    /// guessed: some values are numbers beyond a float.
+    pub huge_values: bool,
+    /// documented (in the example): intervals in which nothing happened are left out.
     pub sparse: bool,
-    /// Without a grouping, `groupings` holds one whose value is null; else it is empty.
+    /// guessed: without a grouping, `groupings` holds one whose value is null; else it is empty.
     pub null_grouping: bool,
+    pub unfiltered: Unfiltered,
+    pub nameless: Nameless,
+    pub value_shape: ValueShape,
+    /// seen live: the series of a metric with `x_time` has no `start` and no `end`.
+    pub timeless_moments: bool,
+    /// guessed: these metrics are answered in another way than all others.
+    pub odd_metrics: Vec<(String, OddAnswer)>,
 }
 
 /// How far back the historical metrics reach.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MetricRange {
+    /// documented: no limit is named; a public client reads 90 days.
     #[default]
     Unlimited,
-    /// 400 to a start that lies further back.
+    /// guessed: 400 to a start that lies further back.
     Refuse(Duration),
-    /// No intervals that start further back.
+    /// guessed: no intervals that start further back.
     Empty(Duration),
+}
+
+/// What a grouped answer holds where `filter_by` names no group or agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unfiltered {
+    /// documented: "retrieved for all groups", "for all agents configured".
+    #[default]
+    All,
+    /// documented: "If no filter_by value is specified during retrieval, value is null": one
+    /// grouping, with the values of the whole account.
+    Null,
+    /// guessed: no grouping at all.
+    Nothing,
+}
+
+/// The groupings of what belongs to no group or agent, in grouped answers without `filter_by`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Nameless {
+    /// documented: there are none.
+    #[default]
+    Absent,
+    /// guessed: one whose value is null.
+    Null,
+    /// seen live: one whose value is the text `null`.
+    Text,
+    /// guessed: one of each.
+    Both,
+}
+
+impl Nameless {
+    /// The values of these groupings.
+    pub fn values(self) -> &'static [Option<&'static str>] {
+        match self {
+            Nameless::Absent => &[],
+            Nameless::Null => &[None],
+            Nameless::Text => &[Some("null")],
+            Nameless::Both => &[None, Some("null")],
+        }
+    }
+}
+
+/// How one value of a historical metric looks, but for the parts of a summary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ValueShape {
+    /// documented: `{"key": "<metric>", "value": …}`
+    #[default]
+    Documented,
+    /// seen live (of one metric with `x_time`): `{"key": "count", "value": …}`
+    CountKey,
+    /// guessed: `{"key": "<metric>", "count": …}`, as instant metrics have it
+    CountMember,
+}
+
+/// An answer that is not of the documented shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OddAnswer {
+    /// 200, and no `data`.
+    NoData,
+    /// `series` is a text.
+    TextSeries,
+    /// No interval has its `start` and `end`.
+    NoTimes,
+    /// The first interval of each series has no `start`.
+    FirstWithoutStart,
+    /// An error of this status.
+    Status(u16),
 }

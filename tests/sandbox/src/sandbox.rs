@@ -169,14 +169,16 @@ impl Sandbox {
     }
 }
 
-/// Changes of the account between two runs. Times are those of the account's clock.
+/// Changes of the account between two runs. Times are those of the account's clock, dated back by
+/// the lag of lists.
 impl Sandbox {
     /// Makes a change, and waits for the next second: the `Date` of a later answer, which has
     /// whole seconds, is not before the change.
     fn change<T>(&self, make: impl FnOnce(&mut Account, i64) -> T) -> T {
         let mut world = self.shared.world_mut();
+        let own_time = world.moment();
+        let made = make(&mut world.account, own_time);
         let now = world.options.now();
-        let made = make(&mut world.account, now);
         drop(world);
         let left = SECOND - now.rem_euclid(SECOND);
         self.shared
@@ -226,6 +228,32 @@ impl Sandbox {
             let index = index.expect("a known conversation");
             account.conversations.add_message(index, now);
         });
+    }
+
+    /// Changes a property of a conversation, and nothing else.
+    ///
+    /// # Panics
+    /// If there is no conversation with this id.
+    pub fn edit_conversation(&self, conversation: &str) {
+        self.change(|account, now| {
+            let index = account.conversations.find(conversation);
+            let index = index.expect("a known conversation");
+            account.conversations.edit(index, now);
+        });
+    }
+
+    /// Deletes the newest message of a conversation, if there is one.
+    ///
+    /// # Panics
+    /// If there is no conversation with this id.
+    pub fn delete_message(&self, conversation: &str) {
+        let conversations = &mut self.shared.world_mut().account.conversations;
+        let index = conversations.find(conversation);
+        let index = index.expect("a known conversation");
+        let detail = conversations.detail(index);
+        if let Some(&newest) = conversations.messages(index, &detail).last() {
+            conversations.delete_message(index, newest);
+        }
     }
 
     /// Adds a row to the report of `event`, dated at any time: as a rating that comes in late.

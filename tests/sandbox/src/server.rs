@@ -24,6 +24,14 @@ pub struct World {
     pub account: Account,
 }
 
+impl World {
+    /// The own time of a change that is listed now.
+    pub fn moment(&mut self) -> i64 {
+        let now = self.options.now();
+        self.account.moment(now, &self.options.quirks.list_lag)
+    }
+}
+
 /// What all connections share.
 #[derive(Debug)]
 pub struct Shared {

@@ -32,7 +32,10 @@ pub fn records(world: &World, jobs: &Jobs, stream: &str) -> Vec<Value> {
             .map(|at| account::conversation(account, at, quirks))
             .collect(),
         "messages" => living()
-            .flat_map(|at| account.messages(at, 0..conversations.detail(at).messages))
+            .flat_map(|at| {
+                let standing = conversations.messages(at, &conversations.detail(at));
+                account.messages(at, standing.into_iter())
+            })
             .collect(),
         "conversation_fields" => match quirks.conversation_fields {
             FieldsAnswer::Available => account.conversation_fields.clone(),

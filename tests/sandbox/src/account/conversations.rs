@@ -1,6 +1,6 @@
 //! The conversations: only their owner and start are stored, the rest follows from the seed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::users::Users;
 use crate::clock::{DAY, HOUR};
@@ -15,6 +15,11 @@ struct Conversation {
     deleted: bool,
     /// When messages arrived after the start of the sandbox.
     added: Vec<i64>,
+    /// The numbers of the messages that were deleted.
+    removed: BTreeSet<usize>,
+    /// When its properties were last edited, and how often.
+    edited: Option<i64>,
+    edits: u32,
 }
 
 /// What else is known of a conversation; times in milliseconds.
@@ -28,9 +33,13 @@ pub struct Detail {
     pub group_at: Option<i64>,
     pub agent_at: Option<i64>,
     pub resolved_at: Option<i64>,
-    /// Messages, with those that arrived later.
+    /// Messages, with those that arrived later or were deleted.
     pub messages: usize,
     pub updated: i64,
+    /// When it was updated, if only messages count.
+    pub messaged: i64,
+    /// Edits of its properties.
+    pub edits: u32,
     /// From the first to the last event before the start of the sandbox.
     pub span: i64,
 }
@@ -124,6 +133,9 @@ impl Conversations {
             created,
             deleted: false,
             added: Vec::new(),
+            removed: BTreeSet::new(),
+            edited: None,
+            edits: 0,
         });
         index
     }
@@ -203,6 +215,28 @@ impl Conversations {
         self.list[index].deleted = true;
     }
 
+    /// Deletes a message, by its number.
+    pub fn delete_message(&mut self, index: usize, number: usize) {
+        self.list[index].removed.insert(number);
+    }
+
+    /// Changes a property, and nothing else.
+    pub fn edit(&mut self, index: usize, now: i64) {
+        let own = &mut self.list[index];
+        own.edits += 1;
+        own.edited = own.edited.max(Some(now));
+    }
+
+    /// The numbers of the messages that are there, from the oldest on.
+    pub fn messages(&self, index: usize, detail: &Detail) -> Vec<usize> {
+        let removed = &self.list[index].removed;
+        let numbers = (0..detail.messages).filter(|number| !removed.contains(number));
+        let mut numbers: Vec<usize> = numbers.collect();
+        // Stable, and quick where messages arrived in order.
+        numbers.sort_by_key(|&number| self.message_time(index, detail, number));
+        numbers
+    }
+
     pub fn detail(&self, index: usize) -> Detail {
         let own = &self.list[index];
         let mut rng = Rng::of(self.seed, "conversation", index as u64);
@@ -226,9 +260,10 @@ impl Conversations {
         let last_message = base
             .checked_sub(1)
             .map(|last| message_time(own.created, span, last, base));
-        let times = [group_at, agent_at, resolved_at, last_message];
-        let known = times.into_iter().flatten();
-        let updated = known.chain(own.added.iter().copied()).max();
+        let times = [group_at, agent_at, resolved_at];
+        let messages = last_message.into_iter().chain(own.added.iter().copied());
+        let messaged = messages.fold(own.created, i64::max);
+        let changes = times.into_iter().chain([own.edited]).flatten();
         Detail {
             status,
             agent,
@@ -238,7 +273,9 @@ impl Conversations {
             agent_at,
             resolved_at,
             messages: base + own.added.len(),
-            updated: updated.unwrap_or(own.created).max(own.created),
+            updated: changes.fold(messaged, i64::max),
+            messaged,
+            edits: own.edits,
             span,
         }
     }

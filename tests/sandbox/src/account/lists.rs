@@ -168,6 +168,13 @@ impl Maker<'_> {
             if self.options.quirks.connector_fields {
                 channel["created_time"] = json!(clock::text(self.start));
             }
+            if self.options.quirks.live_fields {
+                let welcome = &mut channel["welcome_message"];
+                for flag in ["isBotsInput", "botsPrivateNote", "restrictResponse"] {
+                    welcome[flag] = json!(false);
+                    welcome["message_parts"][0][flag] = json!(false);
+                }
+            }
             channel
         };
         (0..self.options.sizes.channels).map(make).collect()
@@ -295,6 +302,10 @@ impl Maker<'_> {
             });
             if index == 0 {
                 field["default_value"] = json!("1");
+            }
+            if self.options.quirks.live_fields {
+                field["column_name"] = json!(format!("cf_text{index}"));
+                field["fields"] = json!([{"name": "cf_dependent", "position": index}]);
             }
             field
         };

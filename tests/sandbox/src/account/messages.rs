@@ -19,6 +19,7 @@ pub struct Facts<'a> {
     /// When it was sent, in milliseconds.
     pub sent: i64,
     pub reopened: bool,
+    pub live_fields: bool,
     pub ids: &'a Ids,
 }
 
@@ -55,6 +56,7 @@ pub fn record(facts: Facts<'_>) -> Value {
         interaction_id,
         sent,
         reopened,
+        live_fields,
         ids,
     } = facts;
     let id = id(&mut rng);
@@ -84,7 +86,28 @@ pub fn record(facts: Facts<'_>) -> Value {
     record["restrictResponse"] = json!(false);
     record["botsPrivateNote"] = json!(number % 12 == 10);
     extend(&mut record, &mut rng, number, reopened);
+    if live_fields {
+        extend_live(&mut record, number);
+    }
     record
+}
+
+/// Fields as they are seen live.
+fn extend_live(record: &mut Value, number: usize) {
+    record["stepId"] = json!(format!("step-{number}"));
+    let email = json!({"email": {"subject": "Re: refund", "content": "Please see below."}});
+    let parts = record["message_parts"].as_array_mut();
+    parts.expect("each message has parts").push(email);
+    if number % 12 == 7 {
+        record["meta_data"] = json!({"isResolved": true});
+    }
+    let message = record.as_object_mut().expect("a message is an object");
+    if message.contains_key("meta_data") {
+        message.remove("message_type");
+    }
+    if message["actor_type"] == "system" {
+        message.remove("actor_type");
+    }
 }
 
 /// Fields that only some messages have.
@@ -97,7 +120,7 @@ fn extend(record: &mut Value, rng: &mut Rng, number: usize, reopened: bool) {
         3 => record["message_source"] = json!("web"),
         5 => {
             record["isBotsInput"] = json!(true);
-            record["bots_input"] = json!({"flow": "refund", "step": 2});
+            record["bots_input"] = json!(true);
         }
         8 => {
             record["freshchat_channel_id"] = json!(rng.below(1_000_000));

@@ -7,6 +7,9 @@ mod record;
 pub mod users;
 mod words;
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::clock::DAY;
@@ -27,6 +30,8 @@ pub struct Account {
     /// The range of the account's own times, `end` not included, in milliseconds.
     pub start: i64,
     pub end: i64,
+    /// Whether messages have the fields that are seen live.
+    live_fields: bool,
     pub account: Value,
     pub users: Users,
     pub conversations: Conversations,
@@ -39,6 +44,8 @@ pub struct Account {
     pub conversation_fields: Vec<Value>,
     /// Report rows that came in later: the event and the time, in milliseconds.
     pub added_rows: Vec<(&'static str, i64)>,
+    /// How often the account was changed after the start.
+    changes: u64,
 }
 
 impl Account {
@@ -58,6 +65,7 @@ impl Account {
             seed: options.seed,
             start,
             end,
+            live_fields: options.quirks.live_fields,
             account: maker.account(),
             users,
             conversations,
@@ -69,6 +77,7 @@ impl Account {
             outbound_messages: maker.outbound_messages(),
             conversation_fields: maker.conversation_fields(),
             added_rows: Vec::new(),
+            changes: 0,
         }
     }
 
@@ -117,10 +126,19 @@ impl Account {
                 interaction_id: &interaction,
                 sent,
                 reopened: detail.status == "reopened" && number == 0,
+                live_fields: self.live_fields,
                 ids: &ids,
             })
         };
         numbers.map(record).collect()
+    }
+
+    /// The own time of a change that is listed `now`; `lag` is the quirk.
+    pub fn moment(&mut self, now: i64, lag: &RangeInclusive<Duration>) -> i64 {
+        self.changes += 1;
+        let millis = |time: &Duration| i64::try_from(time.as_millis()).unwrap_or(0);
+        let mut rng = Rng::of(self.seed, "list-lag", self.changes);
+        now - rng.between(millis(lag.start()), millis(lag.end()))
     }
 
     /// The outbound messages, with `to` in the shape of the quirk.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Account;
 use crate::clock;
-use crate::quirks::{PropertiesShape, Quirks};
+use crate::quirks::{ConversationUpdated, PropertiesShape, Quirks};
 use crate::rng::Rng;
 
 /// Ids that stand in a conversation and its messages.
@@ -43,17 +43,34 @@ pub fn conversation(account: &Account, index: usize, quirks: &Quirks) -> Value {
         false => json!(rng.below(3)),
     };
     record["properties"] = properties(&mut rng, quirks.conversation_properties);
+    if detail.edits > 0 {
+        record["properties"] = edited(record["properties"].take(), detail.edits);
+    }
     if quirks.conversation_times {
-        record["user_id"] = json!(ids.user);
+        if quirks.conversation_user_id {
+            record["user_id"] = json!(ids.user);
+        }
         record["created_time"] = json!(clock::text(conversations.created(index)));
-        record["updated_time"] = json!(clock::text(detail.updated));
+        let updated = match quirks.conversation_updated {
+            ConversationUpdated::EveryChange => Some(detail.updated),
+            ConversationUpdated::MessagesOnly => Some(detail.messaged),
+            ConversationUpdated::Missing => None,
+        };
+        if let Some(updated) = updated {
+            record["updated_time"] = json!(clock::text(updated));
+        }
         record["created_by"] = json!(ids.user);
         record["conversation_internal_id"] = json!(746_122_323_000_000 + index);
         record["org_contact_id"] = json!(rng.next().to_string());
         record["url"] = json!(conversations.url(index));
     }
+    if quirks.live_fields {
+        record["freshchat_conversation_id"] = json!(746_122_323_000_000 + index);
+        record["sla_policy_id"] = json!(rng.below(1_000_000));
+        record["sla_breached"] = json!(index.is_multiple_of(3));
+    }
     if quirks.connector_fields {
-        let latest = detail.messages.saturating_sub(1)..detail.messages;
+        let latest = conversations.messages(index, &detail).into_iter().last();
         record["users"] = json!([{"id": ids.user}]);
         record["agents"] = json!(
             ids.agent
@@ -61,9 +78,19 @@ pub fn conversation(account: &Account, index: usize, quirks: &Quirks) -> Value {
                 .map(|id| json!({"id": id}))
                 .collect::<Vec<_>>()
         );
-        record["messages"] = json!(account.messages(index, latest));
+        record["messages"] = json!(account.messages(index, latest.into_iter()));
     }
     record
+}
+
+/// Properties with another rating.
+fn edited(mut properties: Value, edits: u32) -> Value {
+    let rating = json!(format!("edit {edits}"));
+    match &mut properties {
+        Value::Array(entries) => entries.push(json!({"name": "cf_edit", "value": rating})),
+        object => object["cf_rating"] = rating,
+    }
+    properties
 }
 
 fn properties(rng: &mut Rng, shape: PropertiesShape) -> Value {

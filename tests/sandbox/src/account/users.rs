@@ -62,8 +62,12 @@ impl Users {
             by_created: Vec::new(),
             by_updated: Vec::new(),
         };
+        let bulk = count.saturating_sub(options.quirks.bulk_import);
         for index in 0..count {
-            let (created, updated) = times(options.seed, index, start, end);
+            let (created, updated) = match index < bulk {
+                true => times(options.seed, index, start, end),
+                false => bulk_times(options.seed, index, start, end),
+            };
             users.push(created, updated);
         }
         let places: Vec<u32> = (0..users.list.len() as u32).collect();
@@ -154,7 +158,8 @@ impl Users {
         Cow::Owned(kept.collect())
     }
 
-    /// Gives a user a new first name, and `now` as the time of its last change.
+    /// Gives a user a new first name, and `now` as the time of its last change, unless it was
+    /// changed later than that.
     pub fn edit(&mut self, index: usize, now: i64) {
         if self.list[index].deleted {
             return;
@@ -162,7 +167,7 @@ impl Users {
         self.take_out(index);
         let user = &mut self.list[index];
         user.edits += 1;
-        user.updated = now;
+        user.updated = now.max(user.updated);
         self.list[index].body = self.body(index, &self.list[index]);
         self.put_in(index);
     }
@@ -277,6 +282,16 @@ fn times(seed: u64, index: usize, start: i64, end: i64) -> (i64, i64) {
         7 => (start, start + (end - start) / DAY / 2 * DAY),
         _ if rng.once_in(3) => (created, created),
         _ => (created, rng.between(created, end - 1)),
+    }
+}
+
+/// When a user was created with many others, and changed.
+fn bulk_times(seed: u64, index: usize, start: i64, end: i64) -> (i64, i64) {
+    let created = start + (end - start) / 2;
+    let mut rng = Rng::of(seed, "bulk-times", index as u64);
+    match rng.once_in(2) {
+        true => (created, created),
+        false => (created, rng.between(created, end - 1)),
     }
 }
 

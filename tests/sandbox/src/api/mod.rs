@@ -1,6 +1,6 @@
 //! The API's endpoints, and what stands before them: faults, the token, limits.
 
-mod conversations;
+pub mod conversations;
 mod lists;
 mod new_fields;
 pub mod paging;
@@ -26,13 +26,15 @@ pub struct Call<'a> {
     pub options: &'a Options,
     pub request: &'a Request,
     pub endpoint: &'static str,
+    /// As in the log.
+    pub number: u64,
     /// The id in the path; empty where there is none.
     pub id: &'a str,
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
     /// The first value of a query parameter.
-    pub fn query(&self, name: &str) -> Option<&str> {
+    pub fn query(&self, name: &str) -> Option<&'a str> {
         let found = self.request.query.iter().find(|(own, _)| own == name);
         found.map(|(_, value)| value.as_str())
     }
@@ -76,7 +78,8 @@ pub fn answer(shared: &Shared, request: &Request, connection: u64) -> Response {
     let (number, fault, allowance) = {
         let mut control = shared.control();
         let number = control.log(server::log_entry(request, endpoint, connection));
-        let fault = control.faults.next(&options.faults, endpoint);
+        let page = request.page().unwrap_or(1);
+        let fault = control.faults.next(&options.faults, endpoint, id, page);
         let allowance = limit.map(|limit| control.limit.take(limit, options.hour));
         (number, fault, allowance)
     };
@@ -86,6 +89,7 @@ pub fn answer(shared: &Shared, request: &Request, connection: u64) -> Response {
         options: &options,
         request,
         endpoint,
+        number,
         id,
     };
     let mut response = faulty::apply(fault, &options, &shared.stop, || respond(&call, allowance));

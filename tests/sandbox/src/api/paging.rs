@@ -1,12 +1,13 @@
 //! Pages of a list, and the `pagination` and `links` around them.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 
 use serde_json::{Value, json};
 
 use super::{Call, Problem};
 use crate::http::{self, Response};
-use crate::quirks::PastEnd;
+use crate::quirks::{EnvelopeShape, PastEnd, SortParameters};
 
 /// Records per page where the client names no number.
 const DEFAULT_ITEMS: usize = 20;
@@ -19,6 +20,8 @@ pub struct Page {
     /// The page that is shown, from 1.
     pub current: usize,
     pub items: usize,
+    /// The number of records that the client asked for.
+    asked: usize,
     pub range: Range<usize>,
 }
 
@@ -27,8 +30,26 @@ impl Page {
     /// number of records below 1 breaks a rule.
     pub fn asked(call: &Call<'_>, total: usize, cap: usize) -> Result<Page, Problem> {
         let page = call.number("page")?.unwrap_or(1);
-        let items = call.number("items_per_page")?.unwrap_or(DEFAULT_ITEMS);
-        Page::of(total, page, items.min(cap), call.options.quirks.past_end)
+        let asked = call.number("items_per_page")?.unwrap_or(DEFAULT_ITEMS);
+        let items = asked.min(cap);
+        let quirks = &call.options.quirks;
+        // The hollow page takes the room of as many records as a page has.
+        let hollow = quirks.envelopes.hollow_page.filter(|&own| {
+            let start = own.saturating_sub(1).saturating_mul(items);
+            own > 0 && start < total
+        });
+        let whole = total + hollow.map_or(0, |_| items);
+        let mut shown = Page::of(whole, page, items, quirks.past_end)?;
+        shown.asked = asked;
+        if let Some(hollow) = hollow {
+            let before = hollow * items - items;
+            shown.range = match shown.current.cmp(&hollow) {
+                Ordering::Less => shown.range,
+                Ordering::Equal => before..before,
+                Ordering::Greater => shown.range.start - items..shown.range.end - items,
+            };
+        }
+        Ok(shown)
     }
 
     fn of(total: usize, page: usize, items: usize, past_end: PastEnd) -> Result<Page, Problem> {
@@ -42,6 +63,8 @@ impl Page {
                 let message = format!("page {page} of {pages}");
                 return Err(Problem::new(400, "WRONG_PAGE", message));
             }
+            PastEnd::PageNotFound => return Err(Problem::new(404, "NOT_FOUND", "page not found")),
+            PastEnd::BadRequest => return Err(Problem::of_status(400)),
         };
         let start = (current - 1).saturating_mul(items).min(total);
         Ok(Page {
@@ -49,6 +72,7 @@ impl Page {
             pages,
             current,
             items,
+            asked: items,
             range: start..start.saturating_add(items).min(total),
         })
     }
@@ -57,9 +81,9 @@ impl Page {
         self.current < self.pages
     }
 
-    /// `pagination` and `links` (API document, "List users by specified criteria"); the links
-    /// repeat the query with another page.
-    pub fn envelope(&self, call: &Call<'_>, rel: &str) -> (Value, Value) {
+    /// `pagination` and `links` (API document, "List users by specified criteria"), as far as the
+    /// shape has them; the links repeat the query with another page.
+    pub fn envelope(&self, call: &Call<'_>, rel: &str, shape: EnvelopeShape) -> Vec<(&str, Value)> {
         let link = |page: usize| {
             let mut href = format!("{}?", call.request.path());
             for (name, value) in &call.request.query {
@@ -74,15 +98,38 @@ impl Page {
         if self.has_next() {
             links["next_page"] = link(self.current + 1);
         }
+        match shape {
+            EnvelopeShape::None => return Vec::new(),
+            EnvelopeShape::NextPage => return vec![("links", links)],
+            EnvelopeShape::Whole => (),
+        }
         links["first_page"] = link(1);
         links["last_page"] = link(self.pages.max(1));
-        let pagination = json!({
-            "total_items": self.total,
-            "total_pages": self.pages,
-            "current_page": self.current,
-            "items_per_page": self.items,
-        });
-        (pagination, links)
+        let said = &call.options.quirks.envelopes;
+        let mut pagination = json!({});
+        for (name, claim, number) in [
+            ("total_items", said.total_items, self.total),
+            ("total_pages", said.total_pages, self.pages),
+            ("current_page", said.current_page, self.current),
+            ("items_per_page", said.items_per_page, self.items),
+        ] {
+            if let Some(number) = claim.of(number, self.asked) {
+                pagination[name] = json!(number);
+            }
+        }
+        vec![("pagination", pagination), ("links", links)]
+    }
+}
+
+/// The field by which the client has a list sorted, and whether it is turned round.
+pub fn sorting<'a>(call: &Call<'a>) -> Result<(Option<&'a str>, bool), Problem> {
+    let asked = ["sort_by", "sort_order"].map(|name| call.query(name));
+    match call.options.quirks.sort_parameters {
+        SortParameters::Refused if asked != [None, None] => {
+            Err(Problem::bad_request("the list can't be sorted"))
+        }
+        SortParameters::Obeyed => Ok((asked[0], asked[1] == Some("desc"))),
+        SortParameters::Ignored | SortParameters::Refused => Ok((None, false)),
     }
 }
 
@@ -94,19 +141,20 @@ pub fn list(
     mut records: Vec<Value>,
     envelope: bool,
 ) -> Result<Response, Problem> {
-    if let Some(field) = call.query("sort_by") {
+    let (field, descending) = sorting(call)?;
+    if let Some(field) = field {
         records.sort_by_cached_key(|record| record[field].to_string());
     }
-    if call.query("sort_order") == Some("desc") {
+    if descending {
         records.reverse();
     }
     let page = Page::asked(call, records.len(), call.options.quirks.max_items_per_page)?;
     let mut body = json!({});
     body[key] = Value::from(records[page.range.clone()].to_vec());
     if envelope {
-        let (pagination, links) = page.envelope(call, rel);
-        body["pagination"] = pagination;
-        body["links"] = links;
+        for (name, part) in page.envelope(call, rel, call.options.quirks.envelopes.shape) {
+            body[name] = part;
+        }
     }
     Ok(Response::json(200, body.to_string()))
 }
@@ -135,5 +183,12 @@ mod tests {
         assert_eq!(page(101, usize::MAX, PastEnd::Empty).2, 101..101);
         let wrong = Page::of(101, 4, 50, PastEnd::WrongPage).unwrap_err();
         assert_eq!((wrong.status, wrong.name), (400, "WRONG_PAGE"));
+        let gone = Page::of(101, 4, 50, PastEnd::PageNotFound).unwrap_err();
+        assert_eq!(
+            (gone.status, gone.message.as_str()),
+            (404, "page not found")
+        );
+        let bad = Page::of(101, 4, 50, PastEnd::BadRequest).unwrap_err();
+        assert!(bad.status == 400 && !bad.message.contains("page"));
     }
 }

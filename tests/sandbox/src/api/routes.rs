@@ -51,6 +51,8 @@ pub fn knows(endpoint: &str, parameter: &str) -> bool {
         "groups" | "roles" => (&[], true),
         // The server's own link carries `1=1`.
         "conversations/{id}/messages" => (&["from_time", "page", "items_per_page", "1"], false),
+        // Not documented; `WholeStrict` refuses them.
+        "users/{id}/conversations" => (&["page", "items_per_page", "1"], false),
         "outbound-messages" => (&["request_id"], false),
         "business-hours/within-bh" => (&["group_id"], false),
         "reports/raw/{id}" => (&["status"], false),

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use super::paging::Page;
+use super::conversations::link as messages_link;
+use super::paging::{self, Page};
 use super::routes::USER_FILTERS;
 use super::{Call, Problem};
 use crate::account::Account;
-use crate::account::users::{Order, Windows};
+use crate::account::users::{Order, Users, Windows};
 use crate::http::Response;
-use crate::quirks::Edge;
+use crate::quirks::{ConversationLists, Edge, EnvelopeShape, UsersOrder};
+use crate::rng;
 
-/// API document, "List users by specified criteria". The order is by the time that is filtered
-/// by, then by id.
+/// API document, "List users by specified criteria".
 pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
     if !USER_FILTERS.iter().any(|name| call.query(name).is_some()) {
         return Err(call.broken("users need at least one filter"));
@@ -21,7 +22,7 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
     let windows = windows(call)?;
     let (body, middle) = {
         let world = call.shared.world();
-        let places = choose(call, &world.account, windows);
+        let places = choose(call, &world.account, windows)?;
         let page = Page::asked(call, places.len(), call.options.quirks.max_items_per_page)?;
         let shown = &places[page.range.clone()];
         let middle = shown.get(shown.len() / 2).copied();
@@ -44,7 +45,11 @@ fn windows(call: &Call<'_>) -> Result<Windows, Problem> {
 }
 
 /// The users that fit all filters, in the order of the list.
-fn choose<'a>(call: &Call<'_>, account: &'a Account, windows: Windows) -> Cow<'a, [u32]> {
+fn choose<'a>(
+    call: &Call<'_>,
+    account: &'a Account,
+    windows: Windows,
+) -> Result<Cow<'a, [u32]>, Problem> {
     let users = &account.users;
     let order = match call.query("updated_from").or(call.query("updated_to")) {
         Some(_) => Order::Updated,
@@ -58,10 +63,12 @@ fn choose<'a>(call: &Call<'_>, account: &'a Account, windows: Windows) -> Cow<'a
             call.query(name).map(|value| (field, value))
         })
         .collect();
-    let sort_by = call.query("sort_by");
-    let descending = call.query("sort_order") == Some("desc");
-    if texts.is_empty() && sort_by.is_none() && !descending {
-        return places;
+    let quirks = &call.options.quirks;
+    let (sort_by, mut descending) = paging::sorting(call)?;
+    descending |= sort_by.is_none() && quirks.users_descending;
+    let ordered = quirks.users_order == UsersOrder::Filtered;
+    if texts.is_empty() && ordered && sort_by.is_none() && !descending {
+        return Ok(places);
     }
     let mut places = places.into_owned();
     places.retain(|&at| {
@@ -70,17 +77,38 @@ fn choose<'a>(call: &Call<'_>, account: &'a Account, windows: Windows) -> Cow<'a
             texts.iter().all(|&(field, value)| record[field] == value)
         }
     });
+    put_in_order(call, users, &mut places);
     if let Some(field) = sort_by {
         places.sort_by_cached_key(|&at| users.record(at as usize)[field].to_string());
     }
     if descending {
         places.reverse();
     }
-    Cow::Owned(places)
+    Ok(Cow::Owned(places))
+}
+
+/// Sorts users as the quirk has it.
+fn put_in_order(call: &Call<'_>, users: &Users, places: &mut [u32]) {
+    let id = |at: u32| users.id(at as usize);
+    let user = |at: u32| users.get(at as usize);
+    match call.options.quirks.users_order {
+        UsersOrder::Filtered => (),
+        UsersOrder::Id => places.sort_by_cached_key(|&at| id(at)),
+        UsersOrder::Created => places.sort_by_cached_key(|&at| (user(at).created, id(at))),
+        UsersOrder::Updated => places.sort_by_cached_key(|&at| (user(at).updated, id(at))),
+        UsersOrder::Email => places.sort_by_cached_key(|&at| {
+            let email = users.record(at as usize)["email"]
+                .as_str()
+                .map(str::to_owned);
+            (email, id(at))
+        }),
+        UsersOrder::Moving => {
+            places.sort_by_key(|&at| rng::mix(call.number << 32 | u64::from(at)));
+        }
+    }
 }
 
 fn body(call: &Call<'_>, account: &Account, shown: &[u32], page: &Page) -> String {
-    let (pagination, links) = page.envelope(call, "user");
     let mut body = String::with_capacity(shown.len() * 640 + 1024);
     body.push_str("{\"users\":[");
     for (number, &at) in shown.iter().enumerate() {
@@ -89,34 +117,49 @@ fn body(call: &Call<'_>, account: &Account, shown: &[u32], page: &Page) -> Strin
         }
         body.push_str(&account.users.get(at as usize).body);
     }
-    body.push_str(&format!(
-        "],\"pagination\":{pagination},\"links\":{links}}}"
-    ));
+    body.push(']');
+    for (name, part) in page.envelope(call, "user", call.options.quirks.envelopes.shape) {
+        body.push_str(&format!(",\"{name}\":{part}"));
+    }
+    body.push('}');
     body
 }
 
-/// Edits and deletes users while the list is being walked, as the options say. `middle` is a user
-/// of the answered page.
+/// Edits, deletes and creates users while the list is being walked, as the options say. `middle`
+/// is a user of the answered page.
 fn change_account(call: &Call<'_>, middle: Option<u32>) {
     let edits = &call.options.edits;
-    if edits.after_each_users_page == 0 && edits.delete_users == 0 {
+    let none = [
+        edits.after_each_users_page,
+        edits.delete_users,
+        edits.new_users,
+        edits.busy_users,
+    ];
+    if none == [0; 4] {
         return;
     }
     let mut world = call.shared.world_mut();
     let mut control = call.shared.control();
-    let account = &mut world.account;
-    let count = account.users.len();
+    let count = world.account.users.len();
+    for busy in 0..edits.busy_users.min(count) {
+        let now = world.moment();
+        world.account.users.edit(busy, now);
+    }
     let most = edits.most.min(count);
     let until = most.min(control.edits_made + edits.after_each_users_page);
     for number in control.edits_made..until {
-        account
-            .users
-            .edit(spread(number, count), call.options.now());
+        let now = world.moment();
+        world.account.users.edit(spread(number, count), now);
     }
     control.edits_made = control.edits_made.max(until);
     if let Some(at) = middle.filter(|_| control.users_deleted < edits.delete_users) {
         control.users_deleted += 1;
-        account.delete_user(at as usize);
+        world.account.delete_user(at as usize);
+    }
+    if control.users_added < edits.new_users {
+        control.users_added += 1;
+        let now = world.moment();
+        world.account.users.add(now);
     }
 }
 
@@ -152,15 +195,41 @@ pub fn one(call: &Call<'_>) -> Result<Response, Problem> {
     Ok(Response::json(200, body))
 }
 
-/// API document, "Retrieve all conversations for a user": the whole list, ids alone.
+/// API document, "Retrieve all conversations for a user": ids alone.
 pub fn conversations(call: &Call<'_>) -> Result<Response, Problem> {
     let world = call.shared.world();
     let account = &world.account;
     let index = find(call, account)?;
-    let listed = account.conversations.of_user(index);
+    let mut listed = account.conversations.of_user(index);
+    let quirks = &call.options.quirks;
+    let lists = quirks.user_conversations;
+    let page = match lists {
+        ConversationLists::Whole => None,
+        ConversationLists::WholeStrict if call.request.query.is_empty() => None,
+        ConversationLists::WholeStrict => {
+            return Err(Problem::bad_request("the list takes no parameters"));
+        }
+        _ => Some(Page::asked(call, listed.len(), quirks.max_items_per_page)?),
+    };
+    if let Some(page) = &page {
+        listed = listed[page.range.clone()].to_vec();
+    }
     let ids = listed.iter().map(|&at| account.conversations.id(at));
     let entries: Vec<_> = ids.map(|id| json!({"id": id})).collect();
-    let body = json!({"conversations": entries});
+    let mut body = json!({"conversations": entries});
+    if let Some(page) = page {
+        let shape = match lists {
+            ConversationLists::Envelope => quirks.envelopes.shape,
+            ConversationLists::NextPage => EnvelopeShape::NextPage,
+            _ => EnvelopeShape::None,
+        };
+        for (name, part) in page.envelope(call, "conversation", shape) {
+            body[name] = part;
+        }
+        if lists == ConversationLists::Link && page.has_next() {
+            body["link"] = messages_link(call, &page);
+        }
+    }
     Ok(Response::json(200, body.to_string()))
 }
 

@@ -4,17 +4,21 @@ use chrono::Months;
 use serde_json::{Value, json};
 
 use super::table::{AGGREGATORS, HISTORICAL, Kind, Metric, is_aggregate};
-use super::{filters, filters_json, grouped_ids, groupings};
+use super::{Group, filters, filters_json, grouped, groupings};
 use crate::api::{Call, Problem};
 use crate::clock::{self, DAY, HOUR, MINUTE};
 use crate::http::Response;
-use crate::quirks::{MetricQuirks, MetricRange};
+use crate::quirks::{MetricQuirks, MetricRange, OddAnswer, ValueShape};
 use crate::rng::Rng;
 
 /// No more intervals than this in one answer.
 const MOST_INTERVALS: usize = 10_000;
 
-/// What one value of an answer belongs to; times in milliseconds.
+/// The value that stands for a number beyond a float.
+const HUGE: &str = "1e999";
+
+/// What one value of an answer belongs to; times in milliseconds, both 0 for a metric with
+/// `x_time`: "the retrieval calls do not consider the time period".
 #[derive(Clone, Copy, Debug)]
 pub struct Series<'a> {
     /// The metric, or the part of a summary.
@@ -37,6 +41,7 @@ pub fn value(seed: u64, series: Series<'_>, quirks: &MetricQuirks) -> Option<Str
     match rng.below(9) {
         0 if quirks.odd_values => None,
         1 if quirks.odd_values => Some(String::new()),
+        2 if quirks.huge_values => Some(HUGE.to_owned()),
         _ if is_aggregate(series.metric) => Some(format!("{:.2}", number as f64 * 1.25)),
         0..5 => Some(format!("{number}.0")),
         _ => Some(number.to_string()),
@@ -58,23 +63,40 @@ pub fn historical(call: &Call<'_>) -> Result<Response, Problem> {
     let world = call.shared.world();
     let account = &world.account;
     let filters = filters(call, account, &["group", "agent"])?;
-    let series = |grouping: Option<(&str, &str)>| {
+    let odd = odd_answer(call, asked.metric.name);
+    if let Some(OddAnswer::Status(status)) = odd {
+        return Err(Problem::of_status(status));
+    }
+    let series = |grouping: Option<(&str, &Group)>| {
+        let of = grouping.and_then(|(key, group)| Some((key, group.of.as_deref()?)));
         let entries = intervals
             .iter()
-            .filter_map(|&window| entry(call, account.seed, &asked, grouping, window));
+            .filter_map(|&window| entry(call, account.seed, &asked, of, window));
+        let mut entries: Vec<Value> = entries.collect();
+        if odd == Some(OddAnswer::FirstWithoutStart)
+            && let Some(Value::Object(first)) = entries.first_mut()
+        {
+            first.remove("start");
+        }
         json!({
             "groupings": groupings(call, grouping),
-            "series": entries.collect::<Vec<_>>(),
+            "series": match odd {
+                Some(OddAnswer::TextSeries) => json!("none"),
+                _ => json!(entries),
+            },
         })
     };
     let data: Vec<Value> = match call.query("group_by") {
         None => vec![series(None)],
         Some(key) => {
-            let ids = grouped_ids(account, key, &filters);
-            ids.iter().map(|id| series(Some((key, id)))).collect()
+            let groups = grouped(call, account, key, &filters);
+            groups
+                .iter()
+                .map(|group| series(Some((key, group))))
+                .collect()
         }
     };
-    let body = json!({
+    let mut body = json!({
         "metrics": [asked.metric.name],
         "start": clock::text(asked.start),
         "end": clock::text(asked.end),
@@ -83,7 +105,22 @@ pub fn historical(call: &Call<'_>) -> Result<Response, Problem> {
         "interval": asked.interval,
         "data": data,
     });
-    Ok(Response::json(200, body.to_string()))
+    if let (Some(OddAnswer::NoData), Value::Object(body)) = (odd, &mut body) {
+        body.remove("data");
+    }
+    let body = body.to_string();
+    // No JSON value of this program holds such a number.
+    let body = match call.options.quirks.metrics.huge_values {
+        true => body.replace(&format!("\"{HUGE}\""), HUGE),
+        false => body,
+    };
+    Ok(Response::json(200, body))
+}
+
+fn odd_answer(call: &Call<'_>, metric: &str) -> Option<OddAnswer> {
+    let odd = &call.options.quirks.metrics.odd_metrics;
+    let found = odd.iter().find(|(name, _)| name == metric);
+    found.map(|(_, odd)| *odd)
 }
 
 fn asked<'a>(call: &'a Call<'_>) -> Result<Asked<'a>, Problem> {
@@ -112,7 +149,8 @@ fn asked<'a>(call: &'a Call<'_>) -> Result<Asked<'a>, Problem> {
     let (Some(start), Some(end)) = (call.time("start")?, call.time("end")?) else {
         return refuse("start and end are mandatory".to_owned());
     };
-    if start >= end {
+    // guessed: a client of the vendor asks metrics with `x_time` for an empty time.
+    if start >= end && !metric.needs_x_time {
         return refuse("the end is not after the start".to_owned());
     }
     if let MetricRange::Refuse(back) = call.options.quirks.metrics.range
@@ -185,6 +223,7 @@ fn entry(
         [] => &single[..],
         parts => parts,
     };
+    let of_the_moment = asked.metric.needs_x_time;
     let values = names.iter().map(|&metric| {
         let aggregator = match is_aggregate(metric) {
             true => asked.aggregator.unwrap_or("avg"),
@@ -194,19 +233,29 @@ fn entry(
             metric,
             aggregator,
             grouping,
-            start,
-            end,
+            start: if of_the_moment { 0 } else { start },
+            end: if of_the_moment { 0 } else { end },
         };
-        json!({"key": metric, "value": value(seed, series, quirks)})
+        let value = value(seed, series, quirks);
+        match quirks.value_shape {
+            ValueShape::CountKey if names.len() == 1 => json!({"key": "count", "value": value}),
+            ValueShape::CountMember if names.len() == 1 => json!({"key": metric, "count": value}),
+            _ => json!({"key": metric, "value": value}),
+        }
     });
+    let values: Vec<Value> = values.collect();
     let quiet = Rng::of(seed, "quiet", start as u64).once_in(3);
-    (!quirks.sparse || !quiet).then(|| {
-        json!({
+    let timeless = of_the_moment && quirks.timeless_moments
+        || odd_answer(call, asked.metric.name) == Some(OddAnswer::NoTimes);
+    match timeless {
+        true => Some(json!({"values": values})),
+        false if quirks.sparse && quiet => None,
+        false => Some(json!({
             "start": clock::text(start),
             "end": clock::text(end),
-            "values": values.collect::<Vec<_>>(),
-        })
-    })
+            "values": values,
+        })),
+    }
 }
 
 fn millis(time: std::time::Duration) -> i64 {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::table::INSTANT;
-use super::{filters, filters_json, grouped_ids, groupings};
+use super::{Group, NOBODY, filters, filters_json, grouped, groupings};
 use crate::account::{Account, id_of};
 use crate::api::{Call, Problem};
 use crate::http::Response;
@@ -22,25 +22,25 @@ pub fn instant(call: &Call<'_>) -> Result<Response, Problem> {
     let world = call.shared.world();
     let account = &world.account;
     let filters = filters(call, account, &["group"])?;
-    let groups: Vec<String> = match call.query("group_by") {
+    let groups: Vec<Group> = match call.query("group_by") {
         None => Vec::new(),
-        Some("group") => grouped_ids(account, "group", &filters),
+        Some("group") => grouped(call, account, "group", &filters),
         Some(other) => return refuse(format!("group_by {other:?} is not valid")),
     };
-    let entry = |group: Option<&str>| {
-        let agents = present(account, metric, group);
+    let entry = |group: Option<&Group>| {
+        let agents = present(account, metric, group.and_then(|group| group.of.as_deref()));
         let resources: Vec<Value> = match summary {
             true => Vec::new(),
             false => agents.iter().map(|id| json!({"id": id})).collect(),
         };
         json!({
-            "groupings": groupings(call, group.map(|id| ("group", id))),
+            "groupings": groupings(call, group.map(|group| ("group", group))),
             "values": [{"key": metric, "resources": resources, "count": agents.len()}],
         })
     };
     let data: Vec<Value> = match call.query("group_by") {
         None => vec![entry(None)],
-        Some(_) => groups.iter().map(|id| entry(Some(id))).collect(),
+        Some(_) => groups.iter().map(|group| entry(Some(group))).collect(),
     };
     let body = json!({"metric": metric, "filters": filters_json(&filters), "data": data});
     Ok(Response::json(200, body.to_string()))
@@ -53,7 +53,10 @@ fn present(account: &Account, metric: &str, group: Option<&str>) -> Vec<String> 
         let available = agent["availability_status"] == "AVAILABLE";
         let of_group = group.is_none_or(|group| {
             let groups = agent["groups"].as_array();
-            groups.is_some_and(|groups| groups.iter().any(|own| own == group))
+            match group {
+                NOBODY => groups.is_none_or(Vec::is_empty),
+                group => groups.is_some_and(|groups| groups.iter().any(|own| own == group)),
+            }
         });
         of_group
             && match metric.rsplit('.').next() {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::account::{Account, id_of};
 use crate::api::{Call, Problem};
+use crate::quirks::Unfiltered;
 
 pub use historical::{Series, historical, value};
 pub use instant::{instant, truth};
@@ -48,28 +49,60 @@ fn filters_json(filters: &[Filter]) -> Value {
     json!({"metric_filters": filters.iter().map(entry).collect::<Vec<_>>()})
 }
 
-/// The ids that a grouping lists: those of the filter if it names some, or else all.
-fn grouped_ids(account: &Account, group_by: &str, filters: &[Filter]) -> Vec<String> {
+/// One entry of a grouped answer.
+struct Group {
+    /// Whose values it holds; `None` is the whole account.
+    of: Option<String>,
+    /// What the answer calls it.
+    name: Option<String>,
+}
+
+/// The value that the sandbox has for what belongs to no group or agent.
+const NOBODY: &str = "nobody";
+
+/// What a grouped answer lists: the groups of the filter if it names some, or else what an answer
+/// without one holds.
+fn grouped(call: &Call<'_>, account: &Account, group_by: &str, filters: &[Filter]) -> Vec<Group> {
+    let quirks = &call.options.quirks.metrics;
+    let named = |id: String| Group {
+        of: Some(id.clone()),
+        name: Some(id),
+    };
     let list = match group_by {
-        "rating" => return (1..=5).map(|rating: u8| rating.to_string()).collect(),
+        "rating" => {
+            return (1..=5)
+                .map(|rating: u8| named(rating.to_string()))
+                .collect();
+        }
         "group" => &account.groups,
         _ => &account.agents,
     };
-    let named: Vec<String> = filters
+    let filters: Vec<Group> = filters
         .iter()
         .filter(|filter| filter.key == group_by)
-        .map(|filter| filter.id.clone())
+        .map(|filter| named(filter.id.clone()))
         .collect();
-    match named.is_empty() {
-        true => list.iter().map(id_of).collect(),
-        false => named,
+    if !filters.is_empty() {
+        return filters;
+    }
+    let nobody = quirks.nameless.values().iter().map(|name| Group {
+        of: Some(NOBODY.to_owned()),
+        name: name.map(str::to_owned),
+    });
+    match quirks.unfiltered {
+        Unfiltered::All => list.iter().map(id_of).map(named).chain(nobody).collect(),
+        Unfiltered::Null => vec![Group {
+            of: None,
+            name: None,
+        }],
+        Unfiltered::Nothing => Vec::new(),
     }
 }
 
 /// `groupings` of an answer's entry.
-fn groupings(call: &Call<'_>, grouping: Option<(&str, &str)>) -> Value {
+fn groupings(call: &Call<'_>, grouping: Option<(&str, &Group)>) -> Value {
     match grouping {
-        Some((key, value)) => json!([{"key": key, "value": value}]),
+        Some((key, group)) => json!([{"key": key, "value": group.name}]),
         None if call.options.quirks.metrics.null_grouping => {
             json!([{"key": "group", "value": null}])
         }

@@ -16,7 +16,10 @@ pub fn answer(shared: &Shared, request: &Request, connection: u64) -> Response {
     let (number, fault) = {
         let mut control = shared.control();
         let number = control.log(server::log_entry(request, "storage", connection));
-        (number, control.faults.next(&options.faults, "storage"))
+        (
+            number,
+            control.faults.next(&options.faults, "storage", "", 1),
+        )
     };
     shared.stop.wait(options.latency);
     let response = faulty::apply(fault, &options, &shared.stop, || file(shared, request));

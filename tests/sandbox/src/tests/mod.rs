@@ -1,6 +1,7 @@
 //! The sandbox over its sockets, with a client of a few lines.
 
 mod lists;
+mod readings;
 mod reports;
 
 use std::io::{BufRead, BufReader, Read, Write};

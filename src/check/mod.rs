@@ -1,0 +1,291 @@
+//! `--test`: one cheap call of each kind, a line for each, and what the answers
+//! say of how this account's API works.
+
+mod readings;
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value, json};
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::freshchat::{Api, Client, Get, clock};
+use crate::{singer, sync, timestamp};
+use readings::{List, Reading};
+
+/// An id that no report has: to ask for it shows whether reports may be read.
+const NO_REPORT: &str = "00000000-0000-0000-0000-000000000000";
+
+/// Every user was updated after this time, which is before Freshchat's.
+const BEFORE_ALL: &str = "2010-01-01T00:00:00.000Z";
+
+const USERS: List = List::new("users", "users", Some(50));
+
+/// One record is the least that tells a page from the whole list.
+const LISTS: [List; 4] = [
+    List::new("agents", "agents", Some(1)),
+    List::new("groups", "groups", Some(1)),
+    List::new("channels", "channels", Some(1)),
+    List::new("roles", "roles", Some(1)),
+];
+const OUTBOUND_MESSAGES: List = List::new("outbound-messages", "outbound_messages", None);
+const USER_CONVERSATIONS: List = List::new("users/{id}/conversations", "conversations", None);
+
+const REPORT: &str = "reports/raw/{id}";
+
+/// The metric that is asked for by group.
+const GROUPED_METRIC: &str = "conversation_metrics.assigned_interactions";
+
+/// A kind of endpoint.
+struct Family {
+    name: &'static str,
+    get: Get,
+    /// A status that is as good as an answer here.
+    expected: &'static [u16],
+}
+
+/// How a call went.
+enum Verdict {
+    Ok,
+    Forbidden,
+    /// What is wrong, without a word of the API's.
+    Failed(String),
+}
+
+/// What was asked, and what came, by the endpoints' templates.
+struct Account<'a> {
+    api: Api<'a>,
+    answers: HashMap<&'static str, Value>,
+    /// The endpoints that the account or the token lacks, with the status.
+    missing: Vec<(&'static str, u16)>,
+}
+
+/// Makes the calls, and prints a line for each family and each reading to
+/// stdout, or one JSON object. It names no person and holds no id, so that
+/// users can hand it on; what the API said of a failure is on stderr.
+///
+/// # Errors
+/// [`Error::Unauthorized`] where the first call is refused, and
+/// [`Error::TestFailed`] after the last; a family that the token may not read
+/// is no failure.
+pub fn run(config: &Config, json: bool) -> Result<()> {
+    let client = sync::client(config, |_| {});
+    let mut account = Account {
+        api: client.api(),
+        answers: HashMap::new(),
+        missing: Vec::new(),
+    };
+    let now = clock::now();
+    let mut verdicts = Map::new();
+    let mut failed = 0;
+    for family in families() {
+        let verdict = account.call(&family)?;
+        failed += usize::from(matches!(verdict, Verdict::Failed(_)));
+        if !json {
+            singer::print(&format!("{}: {}\n", family.name, verdict.text()))?;
+        }
+        verdicts.insert(family.name.to_owned(), verdict.text().into());
+    }
+    let readings = account.readings(&client, now)?;
+    let text = match json {
+        true => {
+            let readings: Map<_, _> = readings.iter().map(Reading::json).collect();
+            format!(
+                "{:#}\n",
+                json!({"endpoints": verdicts, "readings": readings})
+            )
+        }
+        false => readings.iter().map(|it| format!("{it}\n")).collect(),
+    };
+    singer::print(&text)?;
+    match failed {
+        0 => Ok(()),
+        failed => Err(Error::TestFailed { failed }),
+    }
+}
+
+impl Verdict {
+    fn text(&self) -> &str {
+        match self {
+            Verdict::Ok => "ok",
+            Verdict::Forbidden => "forbidden",
+            Verdict::Failed(problem) => problem,
+        }
+    }
+}
+
+impl Account<'_> {
+    /// Makes a family's call, and keeps the answer.
+    fn call(&mut self, family: &Family) -> Result<Verdict> {
+        let endpoint = family.get.endpoint;
+        let error = match self.ask(&family.get)? {
+            Ok(body) => {
+                self.answers.insert(endpoint, body);
+                return Ok(Verdict::Ok);
+            }
+            Err(error) => error,
+        };
+        let status = self.note_missing(endpoint, &error);
+        match status {
+            Some(403) => return Ok(Verdict::Forbidden),
+            Some(status) if family.expected.contains(&status) => return Ok(Verdict::Ok),
+            _ => log::error!("{}: {error}", family.name),
+        }
+        Ok(Verdict::Failed(match (status, error) {
+            (Some(status), _) => format!("answers {status}"),
+            (None, Error::Transport { .. }) => "does not answer".to_owned(),
+            (None, Error::NotJson { .. }) => "does not answer with JSON".to_owned(),
+            (None, Error::Redirected { .. }) => "redirects to another host".to_owned(),
+            (None, _) => "does not answer as documented".to_owned(),
+        }))
+    }
+
+    /// The answer to a call, or why there is none.
+    fn ask(&self, get: &Get) -> Result<std::result::Result<Value, Error>> {
+        match self.api.get(get, |body| serde_json::from_str(&body)) {
+            Ok(body) => Ok(Ok(body)),
+            Err(error) if error.ends_run() => Err(error),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// The status of an error, noted if it says that the endpoint is missing.
+    fn note_missing(&mut self, endpoint: &'static str, error: &Error) -> Option<u16> {
+        let status = error.status()?;
+        // The report that is asked for is not there, on purpose.
+        let is_absence = match endpoint {
+            REPORT => status == 403,
+            _ => matches!(status, 400 | 401 | 403 | 404),
+        };
+        if is_absence {
+            self.missing.push((endpoint, status));
+        }
+        Some(status)
+    }
+
+    /// What the answers say of how the API works, with three more calls at
+    /// most. What one of them would have told is not seen where it fails.
+    fn readings(&mut self, client: &Client, now: DateTime<Utc>) -> Result<Vec<Reading>> {
+        let users = self
+            .answers
+            .get(USERS.endpoint)
+            .cloned()
+            .unwrap_or_default();
+        let users = USERS.records(&users);
+        let sorting = self.sorting(users)?;
+        let user_conversations = self.user_conversations(users)?;
+        let grouping = self.grouping(now)?;
+        let mut readings = vec![
+            readings::clock(clock::ahead_of_server()),
+            readings::hourly_limit(client.hourly_limit()),
+            readings::order(users),
+            sorting,
+            self.pages(&USERS),
+        ];
+        readings.extend(LISTS.iter().map(|list| self.pages(list)));
+        readings.extend([
+            self.pages(&OUTBOUND_MESSAGES),
+            user_conversations,
+            grouping,
+            readings::missing(&self.missing),
+        ]);
+        Ok(readings)
+    }
+
+    fn pages(&self, list: &List) -> Reading {
+        list.pages(self.answers.get(list.endpoint))
+    }
+
+    /// Whether users come in the order that is asked for: another one than
+    /// they come in unasked.
+    fn sorting(&mut self, users: &[Value]) -> Result<Reading> {
+        let Some(sort_order) = readings::other_order(users) else {
+            return Ok(readings::sorting(users, None));
+        };
+        let get = list(&USERS)
+            .with("updated_from", BEFORE_ALL)
+            .with("sort_by", readings::CREATED)
+            .with("sort_order", sort_order);
+        let sorted = self.one_more(&get)?;
+        let sorted = sorted.as_ref().map(|body| USERS.records(body));
+        Ok(readings::sorting(
+            users,
+            sorted.map(|users| (sort_order, users)),
+        ))
+    }
+
+    fn user_conversations(&mut self, users: &[Value]) -> Result<Reading> {
+        let id = users.iter().find_map(|user| user["id"].as_str());
+        let body = match id {
+            Some(id) => self.one_more(&Get::of(USER_CONVERSATIONS.endpoint, id))?,
+            None => None,
+        };
+        Ok(USER_CONVERSATIONS.pages(body.as_ref()))
+    }
+
+    fn grouping(&mut self, now: DateTime<Utc>) -> Result<Reading> {
+        let get = Get::new("metrics/historical")
+            .with("metric", GROUPED_METRIC)
+            .with("start", timestamp::format(now - TimeDelta::days(1)))
+            .with("end", timestamp::format(now))
+            .with("group_by", "group");
+        let body = self.one_more(&get)?;
+        Ok(readings::grouping(body.as_ref()))
+    }
+
+    /// The answer to one more call; none where it fails, which is logged.
+    fn one_more(&mut self, get: &Get) -> Result<Option<Value>> {
+        match self.ask(get)? {
+            Ok(body) => Ok(Some(body)),
+            Err(error) => {
+                self.note_missing(get.endpoint, &error);
+                log::warn!("{error}");
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// The first page of a list, of as many records as are wanted of it.
+fn list(list: &List) -> Get {
+    let get = Get::new(list.endpoint);
+    match list.page_size {
+        Some(size) => get.with("page", 1).with("items_per_page", size),
+        None => get,
+    }
+}
+
+fn families() -> Vec<Family> {
+    let family = |name: &'static str, get: Get| Family {
+        name,
+        get,
+        expected: &[],
+    };
+    let mut families = vec![
+        family("accounts", Get::new("accounts/configuration")),
+        family("users", list(&USERS).with("updated_from", BEFORE_ALL)),
+        Family {
+            // Accounts outside the suite have no fields.
+            expected: &[404],
+            ..family("conversations", Get::new("conversations/fields"))
+        },
+    ];
+    families.extend(LISTS.iter().map(|it| family(it.endpoint, list(it))));
+    families.extend([
+        family(OUTBOUND_MESSAGES.endpoint, list(&OUTBOUND_MESSAGES)),
+        family("business-hours", Get::new("business-hours/within-bh")),
+        Family {
+            expected: &[400, 404],
+            ..family("reports", Get::of(REPORT, NO_REPORT))
+        },
+        family(
+            "metrics",
+            Get::new("metrics/instant")
+                .with("metric", "team_presence.online")
+                .with("group_by", "group")
+                .with("summary", true),
+        ),
+    ]);
+    families
+}

@@ -1,0 +1,248 @@
+//! Values by group and by agent.
+//!
+//! The API document leaves open what a grouped answer holds without a
+//! `filter_by`: "the number … is retrieved for all groups", but also "If no
+//! filter_by value is specified during retrieval, value is null". So where an
+//! answer names no group although the account has some, it is asked for again
+//! by their ids. What works for one metric is tried first for the next.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use url::form_urlencoded;
+
+use super::answer::Rows;
+use super::misses::{Reply, give_up, reply};
+use super::table::GroupBy;
+use crate::error::Result;
+use crate::extract::Run;
+use crate::extract::list::parents;
+use crate::extract::pool::in_order;
+use crate::freshchat::Api;
+use crate::streams::{AGENTS, GROUPS, ListSource};
+
+/// Bytes of an address that the ids may take: with the rest of it, an address
+/// stays below about 2,000 bytes, which every server and proxy takes.
+const MOST_BYTES: usize = 1_500;
+
+/// A question that may be grouped.
+pub trait Question: Copy + Send + Sync {
+    fn group_by(&self) -> GroupBy;
+
+    /// Asks, with a `filter_by` or without.
+    ///
+    /// # Errors
+    /// Those that end the stream.
+    fn ask(&self, filter: Option<&str>) -> Result<Reply<Rows>>;
+}
+
+/// How the groups, or the agents, of an account are asked for.
+#[derive(Clone, Copy, PartialEq)]
+enum Way {
+    /// An answer without a filter named some.
+    Unfiltered,
+    /// Only an answer with a filter did.
+    Filtered,
+}
+
+/// The groupings of one stream.
+pub struct Groups<'a> {
+    run: &'a Run<'a>,
+    api: &'a Api<'a>,
+    ways: Mutex<HashMap<GroupBy, Way>>,
+    /// Held while a list is read, so that each is read once.
+    portions: Mutex<HashMap<GroupBy, Vec<String>>>,
+}
+
+/// What became of a question.
+enum Asked {
+    Done(Reply<Rows>),
+    /// Nothing was counted, and no group named: there may be none that has
+    /// something, or the answer needs a filter.
+    Open(Rows),
+}
+
+impl<'a> Groups<'a> {
+    pub fn new(run: &'a Run<'a>, api: &'a Api<'a>) -> Self {
+        Self {
+            run,
+            api,
+            ways: Mutex::default(),
+            portions: Mutex::default(),
+        }
+    }
+
+    /// Asks all questions, and hands over what each brings. Those that stay
+    /// open come last, when the others have shown which way works.
+    ///
+    /// # Errors
+    /// Those that end the stream, and those of `take`.
+    pub fn ask_all<Q: Question>(
+        &self,
+        workers: usize,
+        questions: &[Q],
+        mut take: impl FnMut(&Q, Reply<Rows>) -> Result<()>,
+    ) -> Result<()> {
+        let mut open = Vec::new();
+        in_order(
+            workers,
+            questions,
+            |question| Ok((question, self.ask(question)?)),
+            |(question, asked)| match asked {
+                Asked::Done(reply) => take(question, reply),
+                Asked::Open(rows) => {
+                    open.push((question, rows));
+                    Ok(())
+                }
+            },
+        )?;
+        in_order(
+            workers,
+            open,
+            |(question, rows)| {
+                let reply = match self.way(question.group_by()) {
+                    Some(Way::Unfiltered) => Ok(rows),
+                    _ => self.ask_filtered(question, rows)?,
+                };
+                Ok((question, reply))
+            },
+            |(question, reply)| take(question, reply),
+        )
+    }
+
+    fn ask(&self, question: &impl Question) -> Result<Asked> {
+        let group_by = question.group_by();
+        if list_of(group_by).is_none() {
+            return question.ask(None).map(Asked::Done);
+        }
+        if self.way(group_by) == Some(Way::Filtered) {
+            return self.ask_portions(question).map(Asked::Done);
+        }
+        let rows = match question.ask(None)? {
+            Ok(rows) => rows,
+            Err(error) => return Ok(Asked::Done(Err(error))),
+        };
+        if rows.names_groups {
+            self.set_way(group_by, Way::Unfiltered);
+        } else if rows.problem.is_none() {
+            return match rows.counts_nobody {
+                true => self.ask_filtered(question, rows).map(Asked::Done),
+                false => Ok(Asked::Open(rows)),
+            };
+        }
+        Ok(Asked::Done(Ok(rows)))
+    }
+
+    /// Asks again with a filter. Where that brings what was counted, and no
+    /// answer without a filter has named a group, what was counted for nobody
+    /// is the whole account's, and not that of no group.
+    fn ask_filtered(&self, question: &impl Question, mut unfiltered: Rows) -> Result<Reply<Rows>> {
+        let group_by = question.group_by();
+        let filtered = match self.ask_portions(question)? {
+            Ok(filtered) => filtered,
+            Err(error) => return Ok(Err(error)),
+        };
+        if filtered.counts_groups && self.way(group_by) != Some(Way::Unfiltered) {
+            self.set_way(group_by, Way::Filtered);
+            return Ok(Ok(filtered));
+        }
+        unfiltered.add(filtered);
+        Ok(Ok(unfiltered))
+    }
+
+    /// Asks for all groups or agents of the account by their ids.
+    fn ask_portions(&self, question: &impl Question) -> Result<Reply<Rows>> {
+        let portions = match reply(self.portions(question.group_by()))? {
+            Ok(portions) => portions,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut so_far: Option<Rows> = None;
+        for portion in portions {
+            match question.ask(Some(&portion))? {
+                Ok(rows) => so_far.get_or_insert_with(Rows::new).add(rows),
+                Err(error) => return Ok(give_up(so_far, error)),
+            }
+        }
+        Ok(Ok(so_far.unwrap_or_else(Rows::new)))
+    }
+
+    fn portions(&self, group_by: GroupBy) -> Result<Vec<String>> {
+        let mut known = self.portions.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(portions) = known.get(&group_by) {
+            return Ok(portions.clone());
+        }
+        let ids = match list_of(group_by) {
+            Some(list) => parents(self.run, self.api, list, "id")?.ids,
+            None => Vec::new(),
+        };
+        let portions = portions(group_by, &ids);
+        known.insert(group_by, portions.clone());
+        Ok(portions)
+    }
+
+    fn way(&self, group_by: GroupBy) -> Option<Way> {
+        let ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        ways.get(&group_by).copied()
+    }
+
+    fn set_way(&self, group_by: GroupBy, way: Way) {
+        let mut ways = self.ways.lock().unwrap_or_else(PoisonError::into_inner);
+        ways.insert(group_by, way);
+    }
+}
+
+/// The list whose ids `filter_by` takes; ratings have none.
+fn list_of(group_by: GroupBy) -> Option<&'static ListSource> {
+    match group_by {
+        GroupBy::Group => Some(&GROUPS),
+        GroupBy::Agent => Some(&AGENTS),
+        GroupBy::None | GroupBy::Rating => None,
+    }
+}
+
+/// Values of `filter_by`, "in the format group=group_id_1,group=group_id_2",
+/// each short enough for an address.
+fn portions(group_by: GroupBy, ids: &[String]) -> Vec<String> {
+    let mut portions: Vec<String> = Vec::new();
+    let mut left = 0;
+    for id in ids {
+        let filter = format!("{}={id}", group_by.name());
+        let length = encoded_length(&format!(",{filter}"));
+        match portions.last_mut().filter(|_| length <= left) {
+            Some(portion) => {
+                portion.push(',');
+                portion.push_str(&filter);
+                left -= length;
+            }
+            None => {
+                portions.push(filter);
+                left = MOST_BYTES.saturating_sub(length);
+            }
+        }
+    }
+    portions
+}
+
+/// Bytes that a text takes in an address.
+fn encoded_length(text: &str) -> usize {
+    let parts = form_urlencoded::byte_serialize(text.as_bytes());
+    parts.map(str::len).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn portions_fit_an_address_and_hold_every_id_once() {
+        let ids: Vec<String> = (0..100).map(|id| format!("{id:032}+/")).collect();
+        let portions = portions(GroupBy::Agent, &ids);
+        for portion in &portions {
+            assert!(encoded_length(portion) <= MOST_BYTES, "{portion}");
+        }
+        assert_eq!(portions.len(), 4);
+        let all: Vec<String> = ids.iter().map(|id| format!("agent={id}")).collect();
+        assert_eq!(portions.join(","), all.join(","));
+        assert!(super::portions(GroupBy::Group, &[]).is_empty());
+    }
+}

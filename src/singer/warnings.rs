@@ -1,0 +1,118 @@
+//! What a stream's records are warned of.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt::Display;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+/// How many names of a stream are logged one by one.
+const LOGGED: u64 = 20;
+
+/// How many names are remembered: an API that sends ever new ones must not fill
+/// the memory.
+const REMEMBERED: usize = 10_000;
+
+/// How many characters of a name are logged.
+const SHOWN: usize = 1000;
+
+/// The warnings of one stream, each logged once.
+pub struct Warnings {
+    stream: String,
+    /// Hashes of what was warned of: two names that share one, which is next to
+    /// impossible, share a warning.
+    seen: HashSet<u64>,
+    names: u64,
+    /// Whether the records have `_extra`.
+    kept: bool,
+    /// Whether there may be more names than were counted.
+    forgot: bool,
+}
+
+impl Warnings {
+    /// `kept` says whether the records have `_extra`.
+    pub fn new(stream: &str, kept: bool) -> Self {
+        Self {
+            kept,
+            stream: stream.to_owned(),
+            seen: HashSet::new(),
+            names: 0,
+            forgot: false,
+        }
+    }
+
+    /// Logs a warning, the first time that its key comes.
+    pub fn once(&mut self, key: &str, message: &str) {
+        if self.seen.insert(xxh3_64(key.as_bytes())) {
+            log::warn!("stream `{}`: {message}", self.stream);
+        }
+    }
+
+    /// Warns of a name that the schema lacks, or whose values are of another
+    /// type than there.
+    pub fn unknown(&mut self, name: &str) {
+        let fate = match self.kept {
+            true => "it goes to `_extra`",
+            false => "it is left out, since `_extra` is not selected",
+        };
+        self.name(
+            name,
+            &format_args!("is not in the schema, or of another type there; {fate}"),
+        );
+    }
+
+    /// Warns of a value that can't stay where it is, nor go to `_extra`, since it
+    /// may hold what is not selected.
+    pub fn left_out(&mut self, name: &str) {
+        self.name(
+            name,
+            &"is of another type than in the schema, or comes twice, and parts of it are not \
+              selected; it is left out",
+        );
+    }
+
+    /// Logs a warning of a name, the first time that it comes; of many names
+    /// only the first ones.
+    fn name(&mut self, name: &str, problem: &dyn Display) {
+        let hash = xxh3_64(name.as_bytes());
+        if self.seen.contains(&hash) {
+            return;
+        }
+        if self.seen.len() >= REMEMBERED {
+            self.forgot = true;
+            return;
+        }
+        self.seen.insert(hash);
+        self.names += 1;
+        if self.names <= LOGGED {
+            log::warn!("stream `{}`: `{}` {problem}", self.stream, shown(name));
+        }
+    }
+}
+
+/// At the stream's end, says how many names were not logged.
+impl Drop for Warnings {
+    fn drop(&mut self) {
+        if self.names > LOGGED {
+            let least = if self.forgot { "at least " } else { "" };
+            let fate = match self.kept {
+                true => "they go to `_extra`",
+                false => "they are left out, since `_extra` is not selected",
+            };
+            log::warn!(
+                "stream `{}`: {least}{} more names are not in the schema, or of another type \
+                 there; {fate}",
+                self.stream,
+                self.names - LOGGED
+            );
+        }
+    }
+}
+
+/// The beginning of a name that is long.
+fn shown(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(SHOWN) {
+        None => Cow::Borrowed(name),
+        Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
+    }
+}

@@ -1,0 +1,103 @@
+//! What a grouped answer holds without a `filter_by`, which the API document
+//! leaves open.
+
+use chrono::TimeDelta;
+use freshchat_sandbox::{Nameless, Sandbox, Unfiltered};
+use serde_json::json;
+use url::form_urlencoded;
+
+use super::{Expected, HISTORICAL, REQUESTS, STREAM, asked, bookmark, tap, team, warnings};
+use crate::tap::{Tap, by_key};
+
+/// Queries for slices that are grouped by group or agent.
+const GROUPED: usize = 28;
+
+#[test]
+fn groups_are_asked_for_by_their_ids_where_an_answer_names_none() {
+    for (unfiltered, more) in [(Unfiltered::Null, 2), (Unfiltered::Nothing, GROUPED)] {
+        let mut options = team();
+        options.quirks.metrics.unfiltered = unfiltered;
+        let sandbox = Sandbox::start(options);
+        let run = tap(&sandbox).set("concurrency", 1).succeed();
+        let from = sandbox.options().today - TimeDelta::days(60);
+        Expected::new(&sandbox, from, bookmark(&run)).assert(run.records(STREAM));
+        assert_eq!(warnings(&run), [] as [&str; 0]);
+        // Once it is known which way works, the other isn't tried again.
+        assert_eq!(sandbox.count(HISTORICAL), REQUESTS + more);
+    }
+}
+
+#[test]
+fn many_agents_are_asked_for_in_addresses_of_bounded_length() {
+    let mut options = team();
+    options.sizes.agents = 120;
+    options.quirks.metrics.unfiltered = Unfiltered::Null;
+    let sandbox = Sandbox::start(options);
+    let run = Tap::new(&sandbox)
+        .streams(&["agents", STREAM])
+        .set("metrics", json!(["team_performance.responses_sent"]))
+        .set("metrics_group_by", json!(["agent"]))
+        .succeed();
+    let from = sandbox.options().today - TimeDelta::days(60);
+    let expected = Expected {
+        prefix: "team_performance.responses_sent",
+        ..Expected::new(&sandbox, from, bookmark(&run))
+    };
+    let mut expected = expected.records(None);
+    expected.retain(|record| record["group_by"] == "agent");
+    let records = run.records(STREAM);
+    assert_eq!(records.len(), expected.len());
+    assert_eq!(by_key(STREAM, records), by_key(STREAM, &expected));
+    // Without a filter, and in portions of 31 agents.
+    assert_eq!(sandbox.count(HISTORICAL), 1 + 4);
+    for request in asked(&sandbox) {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(&request.query);
+        let length = "https://a-rather-long-account.myfreshworks.com".len()
+            + request.path.len()
+            + query.finish().len();
+        assert!(length < 2_000, "{length}");
+    }
+    // The list that the run has read serves both streams.
+    let pages = sandbox.count("agents");
+    sandbox.clear_requests();
+    Tap::new(&sandbox).streams(&["agents"]).succeed();
+    assert_eq!(sandbox.count("agents"), pages);
+}
+
+#[test]
+fn what_belongs_to_no_group_is_the_group_none() {
+    for nameless in [Nameless::Null, Nameless::Text] {
+        let mut options = team();
+        options.quirks.metrics.nameless = nameless;
+        let sandbox = Sandbox::start(options);
+        let run = tap(&sandbox).succeed();
+        let from = sandbox.options().today - TimeDelta::days(60);
+        let expected = Expected {
+            nobody: true,
+            ..Expected::new(&sandbox, from, bookmark(&run))
+        };
+        expected.assert(run.records(STREAM));
+        assert_eq!(sandbox.count(HISTORICAL), REQUESTS);
+        assert_eq!(warnings(&run), [] as [&str; 0]);
+    }
+}
+
+#[test]
+fn the_second_of_two_nameless_groups_is_odd() {
+    let mut options = team();
+    options.quirks.metrics.nameless = Nameless::Both;
+    let sandbox = Sandbox::start(options);
+    let run = tap(&sandbox).run();
+    run.assert_failed(1, &[STREAM]);
+    let from = sandbox.options().today - TimeDelta::days(60);
+    let expected = Expected {
+        nobody: true,
+        ..Expected::new(&sandbox, from, bookmark(&run))
+    };
+    expected.assert(run.records(STREAM));
+    let warnings = warnings(&run);
+    assert_eq!(warnings.len(), GROUPED + 4, "{warnings:?}");
+    let named = |warning: &&&str| warning.contains("`csat_metrics.rating count agent` from ");
+    assert_eq!(warnings.iter().filter(named).count(), 1);
+}
