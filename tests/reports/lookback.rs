@@ -34,8 +34,8 @@ fn run_to(sandbox: &Sandbox, streams: &[&str], state: &Value, back: i64, lookbac
 fn of_yesterday(run: &Run) -> Value {
     let mut state = run.state();
     for (_, bookmark) in state["bookmarks"].as_object_mut().unwrap() {
-        if bookmark.get("read_back_on").is_some() {
-            bookmark["read_back_on"] = json!("2020-01-01");
+        if bookmark.get("read_back").is_some() {
+            bookmark["read_back"]["on"] = json!("2020-01-01");
         }
     }
     state
@@ -79,10 +79,10 @@ fn a_long_lookback_is_applied_once_a_day() {
     let first = run_to(&sandbox, &streams, &json!({}), 1, none.clone());
     let today = Utc::now().date_naive();
     assert_eq!(
-        first.state()["bookmarks"][LATE]["read_back_on"],
-        json!(today)
+        first.state()["bookmarks"][LATE]["read_back"],
+        json!({"on": today, "hours": 14 * 24})
     );
-    assert!(first.state()["bookmarks"][streams[1]]["read_back_on"].is_null());
+    assert!(first.state()["bookmarks"][streams[1]]["read_back"].is_null());
     // A rating that came late.
     let late = sandbox.options().today - TimeDelta::days(10);
     sandbox.add_report_row("CSAT-Score", late);
@@ -99,6 +99,9 @@ fn a_long_lookback_is_applied_once_a_day() {
         .collect();
     assert_eq!(from["CSAT-Score"], day(&sandbox, 14));
     assert_eq!(from["Message-Sent"], day(&sandbox, 2));
+    // A longer one is due at once.
+    run_to(&sandbox, &[LATE], &daily.state(), 0, json!({"CSAT-Score": 480}));
+    assert_eq!(asked(&sandbox)[0].1, day(&sandbox, 20));
     let all = [&first, &hourly, &daily];
     let records = all.iter().flat_map(|run| run.records(LATE));
     assert_eq!(

@@ -14,7 +14,7 @@ use crate::extract::window::Window;
 use crate::singer::Bookmark;
 
 /// Names within the bookmark.
-const READ_BACK_ON: &str = "read_back_on";
+const READ_BACK: &str = "read_back";
 const LOWER_CASE: &str = "lower_case_event";
 const REQUESTED_TODAY: &str = "requested_today";
 const LAST_REQUESTED_AT: &str = "last_requested_at";
@@ -24,6 +24,21 @@ const LAST_REQUESTED_AT: &str = "last_requested_at";
 struct Requested {
     day: NaiveDate,
     count: u32,
+}
+
+/// The last long lookback that was completed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ReadBack {
+    /// A day of UTC.
+    pub on: NaiveDate,
+    pub hours: u64,
+}
+
+impl ReadBack {
+    /// Whether it serves on another one's day, too.
+    pub fn covers(self, other: ReadBack) -> bool {
+        self.on == other.on && self.hours >= other.hours
+    }
 }
 
 /// The windows of one stream.
@@ -39,8 +54,8 @@ pub struct Lane {
     budget: Option<u32>,
     /// Whether the account knows the event by its name in lower case.
     lower_case: bool,
-    /// The day of the long lookback, which is noted when all is done.
-    reads_back_on: Option<NaiveDate>,
+    /// The long lookback that is under way, which is noted when all is done.
+    reads_back: Option<ReadBack>,
 }
 
 impl Lane {
@@ -66,14 +81,13 @@ impl Lane {
             last_requested_at: last_requested_at(bookmark),
             budget: (budget > 0).then_some(budget),
             lower_case: bookmark.progress(LOWER_CASE).unwrap_or_default(),
-            reads_back_on: None,
+            reads_back: None,
         }
     }
 
-    /// Has the bookmark name this day, when all is done, as that of the long
-    /// lookback.
-    pub fn note_long_lookback(&mut self, day: NaiveDate) {
-        self.reads_back_on = Some(day);
+    /// Has the bookmark name this long lookback when all is done.
+    pub fn note_long_lookback(&mut self, read_back: ReadBack) {
+        self.reads_back = Some(read_back);
     }
 
     /// Whether the event is asked for by its name in lower case.
@@ -194,15 +208,15 @@ impl Lane {
             true => bookmark.set(LOWER_CASE, true),
             false => bookmark.remove(LOWER_CASE),
         }
-        if let Some(day) = self.reads_back_on.filter(|_| self.slots.is_empty()) {
-            bookmark.set(READ_BACK_ON, json!(day));
+        if let Some(read_back) = self.reads_back.filter(|_| self.slots.is_empty()) {
+            bookmark.set(READ_BACK, json!(read_back));
         }
     }
 }
 
-/// The day of the last long lookback, as far as a bookmark knows.
-pub fn read_back_on(bookmark: &Bookmark) -> Option<NaiveDate> {
-    bookmark.progress(READ_BACK_ON)
+/// The last long lookback, as far as a bookmark knows.
+pub fn last_read_back(bookmark: &Bookmark) -> Option<ReadBack> {
+    bookmark.progress(READ_BACK)
 }
 
 /// When a report was last asked for, as far as a bookmark knows.

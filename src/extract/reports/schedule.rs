@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 
 use super::engine::ReportRun;
-use super::lane::{Lane, last_requested_at, read_back_on};
+use super::lane::{Lane, ReadBack, last_read_back, last_requested_at};
 use super::plan::{Cut, oldest_start};
 use super::rows::RowWriter;
 use super::slots::{Job, Rows, Search, Step, Wanted};
@@ -195,10 +195,14 @@ pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Res
     let conversations = conversations.filter(|_| report.source.names_conversations);
     let mut lookback = lookback(run, report.source);
     let started_at = run.started_at()?;
-    let today = started_at.date_naive();
-    let is_long = lookback > DAILY_FROM;
-    let is_due = read_back_on(&bookmark) != Some(today);
-    if is_long && !is_due {
+    // Due is a long one that this day had not, or not as long.
+    let long = (lookback > DAILY_FROM).then(|| ReadBack {
+        on: started_at.date_naive(),
+        hours: lookback.as_secs() / 3600,
+    });
+    let last = last_read_back(&bookmark);
+    let due = long.filter(|long| !last.is_some_and(|last| last.covers(*long)));
+    if long.is_some() && due.is_none() {
         lookback = DAILY_FROM;
     }
     // With one lookback for both, one job serves both.
@@ -221,8 +225,8 @@ pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Res
         run.settings.report_jobs_per_event_per_day,
         started_at,
     );
-    if is_long && is_due && report.selected {
-        lane.note_long_lookback(today);
+    if let Some(due) = due.filter(|_| report.selected) {
+        lane.note_long_lookback(due);
     }
     Ok(lane)
 }
