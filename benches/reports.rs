@@ -13,6 +13,8 @@
 //! And all 16 reports of one window each, beside entity streams: with p between
 //! two requests and g to generate a report, in 15 p + g and a tenth more.
 
+#![allow(clippy::disallowed_methods, reason = "a bench has no clock of its own")]
+
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};

@@ -4,16 +4,17 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
+use clap::{ArgGroup, Parser, ValueEnum};
+use log::LevelFilter;
+
 use crate::about::Format;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::files::{self, read_json};
 use crate::singer::{self, Catalog, Names, State};
 use crate::streams::{self, STREAMS};
-use crate::{about, check, logging, progress, select, sync};
-use clap::error::ErrorKind;
-use clap::{ArgGroup, Parser, ValueEnum};
-use log::LevelFilter;
+use crate::{about, check, logging, progress, select, sync, watch};
 
 /// Singer tap for Freshchat: writes an account's data to stdout as Singer
 /// messages. Without another action it syncs.
@@ -78,6 +79,7 @@ impl LogLevel {
 /// Runs the program: arguments in, exit code out. The last line on stderr
 /// before a code other than 0 begins with `CRITICAL`.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    watch::begin();
     let result = parse(arguments).and_then(|args| args.map_or(Ok(()), act));
     progress::stop();
     let Err(error) = result else {

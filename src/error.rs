@@ -39,6 +39,8 @@ pub enum Error {
     UnknownStream { path: PathBuf, stream: String },
     /// The API answered with a status that no retry mends.
     Api(Box<ApiError>),
+    /// The account has no report of this event.
+    UnknownEvent(Box<ApiError>),
     /// The API refused the token.
     Unauthorized { host: String, trace: Option<String> },
     /// This machine's clock and the server's are too far apart.
@@ -74,7 +76,8 @@ pub enum Error {
     Output(Arc<io::Error>),
     /// The reader of stdout went away.
     StdoutClosed,
-    /// The consumer of a producer thread ended first; its error is the one to show.
+    /// Something else ended first, such as the whole run, or the consumer of a producer thread;
+    /// its error is the one to show.
     Stopped,
     /// Some streams failed; each was reported when it did.
     StreamsFailed {
@@ -90,6 +93,8 @@ pub enum Error {
 /// An answer of the API that is an error.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
+    /// The endpoint's template, such as `users/{id}/conversations`.
+    pub endpoint: &'static str,
     /// Method and path, such as `GET /v2/users`.
     pub request: String,
     /// The HTTP status.
@@ -118,6 +123,7 @@ impl Error {
             | Error::Setting { .. }
             | Error::UnknownStream { .. } => 2,
             Error::Api(_)
+            | Error::UnknownEvent(_)
             | Error::Unauthorized { .. }
             | Error::Clocks(_)
             | Error::Redirected { .. }
@@ -141,13 +147,27 @@ impl Error {
     pub fn ends_run(&self) -> bool {
         matches!(
             self,
-            Error::Unauthorized { .. } | Error::Clocks(_) | Error::Output(_) | Error::StdoutClosed
+            Error::Stopped
+                | Error::Unauthorized { .. }
+                | Error::Clocks(_)
+                | Error::Output(_)
+                | Error::StdoutClosed
         )
     }
 
     /// A temporary file can't be made, read or written.
     pub fn temporary_file(source: io::Error) -> Self {
         Error::TemporaryFile(Arc::new(source))
+    }
+
+    /// The answer with which the API refuses a whole endpoint, and not one
+    /// thing of it; a permission is never about one thing.
+    pub fn refusal(&self) -> Option<&ApiError> {
+        match self {
+            Error::Api(error) => Some(&**error),
+            _ => None,
+        }
+        .filter(|error| error.status == 403 || !error.endpoint.contains('{'))
     }
 
     /// The status of an answer that is an error, if this is one.
@@ -200,7 +220,7 @@ impl fmt::Display for Error {
                 "catalog {}: `{stream}` is not a stream of this tap; --discover lists them",
                 path.display()
             ),
-            Error::Api(error) => error.fmt(f),
+            Error::Api(error) | Error::UnknownEvent(error) => error.fmt(f),
             Error::Unauthorized { host, trace } => {
                 write!(
                     f,

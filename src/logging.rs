@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
 use clap::ValueEnum;
 use log::{LevelFilter, Log, Metadata, Record};
@@ -17,6 +17,11 @@ use crate::secret::Secret;
 static LOGGER: Logger = Logger;
 static SECRETS: RwLock<Vec<Secret>> = RwLock::new(Vec::new());
 static FORMAT: OnceLock<Format> = OnceLock::new();
+/// Whether the last line is printed.
+static ENDED: Mutex<bool> = Mutex::new(false);
+
+/// Messages are cut at so many characters: a server's words may have no end.
+const LONGEST: usize = 1000;
 
 /// What a Singer metric begins with, in the form of the Singer libraries.
 const METRIC: &str = "METRIC: ";
@@ -68,9 +73,15 @@ pub fn redact(text: String) -> String {
         .fold(text, |text, secret| secret.redact(text))
 }
 
-/// Prints the line that ends a run that failed. No level switches it off.
+/// Prints the line that ends a run that failed. No level switches it off, and
+/// no line comes after it.
 pub fn critical(message: &str) {
     print("CRITICAL", message);
+}
+
+/// Prints a warning while no level is known.
+pub fn warning(message: &str) {
+    print("WARNING", message);
 }
 
 /// JSON if the configuration that the environment names asks for it; a file
@@ -89,7 +100,14 @@ fn format_of_environment() -> Format {
 
 fn print(level: &str, message: &str) {
     // A server's words must not steer the terminal, nor begin a line.
-    let message = redact(message.replace(char::is_control, " "));
+    let mut message = without_keys(&redact(message.replace(char::is_control, " ")));
+    // A metric is the program's own, and has to stay JSON.
+    if let Some((end, _)) = message.char_indices().nth(LONGEST)
+        && !message.starts_with(METRIC)
+    {
+        message.truncate(end);
+        message.push('…');
+    }
     let line = if is_json() {
         structured(level, &message).to_string()
     } else if message.starts_with(METRIC) && progress::is_shown() {
@@ -99,9 +117,32 @@ fn print(level: &str, message: &str) {
         format!("{level} {message}")
     };
     progress::above(|| {
-        // A closed stderr must not end a run that still delivers records.
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        let mut ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*ended {
+            *ended = level == "CRITICAL";
+            // A closed stderr must not end a run that still delivers records.
+            let _ = writeln!(std::io::stderr().lock(), "{line}");
+        }
     });
+}
+
+/// The text without what may be a key in its addresses: a user name and a
+/// password before the host, and the query.
+fn without_keys(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, address)) = rest.split_once("://") {
+        let ends = |c: char| c.is_whitespace() || "\"'`<>)]}".contains(c);
+        let (address, after) = address.split_at(address.find(ends).unwrap_or(address.len()));
+        let shown = address.split('?').next().unwrap_or_default();
+        let host_end = shown.find('/').unwrap_or(shown.len());
+        let user_end = shown[..host_end].rfind('@').map_or(0, |at| at + 1);
+        clean.push_str(before);
+        clean.push_str("://");
+        clean.push_str(&shown[user_end..]);
+        rest = after;
+    }
+    clean + rest
 }
 
 /// The fields of `singer_sdk.logging.StructuredFormatter`.
@@ -159,4 +200,24 @@ impl Log for Logger {
     }
 
     fn flush(&self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_lose_what_may_be_a_key() {
+        for (text, shown) in [
+            ("no address: a?b c@d", "no address: a?b c@d"),
+            ("https://u:p@host/a?key=1 (x)", "https://host/a (x)"),
+            (
+                "`http://host?q` and http://a@b",
+                "`http://host` and http://b",
+            ),
+            ("https://host/a@b/c, then", "https://host/a@b/c, then"),
+        ] {
+            assert_eq!(without_keys(text), shown);
+        }
+    }
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
+
 use crate::error::{Error, Result};
-use crate::freshchat::reports::is_unknown_event;
 use crate::progress;
 use crate::singer::metrics;
-use crate::streams::{Source, Stream};
+use crate::streams::Stream;
+use crate::timestamp;
 
 /// What became of a stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -27,16 +29,21 @@ pub struct Row {
 }
 
 impl Row {
-    /// Says what became of a stream.
+    /// Says what became of a stream, which `completed_at` an earlier run was
+    /// complete.
     pub fn new(
         stream: &'static Stream,
         records: u64,
         requests: u64,
         took: Duration,
         error: Option<&Error>,
+        completed_at: Option<DateTime<Utc>>,
     ) -> Self {
         progress::end(stream.name);
-        let status = error.map_or(Status::Complete, |error| judge(stream, error));
+        let status = match error {
+            None => Status::Complete,
+            Some(error) => judge(stream, error, records, completed_at),
+        };
         metrics::record_count(stream.name, records);
         log::info!("stream `{}`: {}", stream.name, status.name());
         Self {
@@ -49,28 +56,46 @@ impl Row {
     }
 }
 
-/// The status that a stream's error means.
-fn judge(stream: &Stream, error: &Error) -> Status {
-    let optional = matches!(&stream.source, Source::List(source) if source.optional);
+/// The status that a stream's error means. A stream is unavailable only if it
+/// never was otherwise: what worked and is refused now is a failure.
+fn judge(
+    stream: &Stream,
+    error: &Error,
+    records: u64,
+    completed_at: Option<DateTime<Utc>>,
+) -> Status {
     let name = stream.name;
-    match error.status() {
-        Some(403) => log::warn!("stream `{name}`: this token may not read it: {error}"),
-        Some(404) if optional => {
-            log::warn!("stream `{name}`: this account doesn't have it: {error}");
-        }
+    let lacks = match error {
+        Error::UnknownEvent(_) => true,
+        error => error
+            .refusal()
+            .is_some_and(|answer| stream.may_lack(answer)),
+    };
+    match completed_at {
         _ if matches!(error, Error::Stopped) => {
             log::warn!("stream `{name}`: the run ends before it is complete");
-            return Status::Failed;
+            Status::Failed
         }
-        _ if is_unknown_event(error) => {
-            log::warn!("stream `{name}`: this account doesn't have it: {error}");
+        None if lacks && records == 0 => {
+            let why = match error.status() {
+                Some(401 | 403) => "this token may not read it",
+                _ => "this account doesn't have it",
+            };
+            log::warn!("stream `{name}`: {why}: {error}");
+            Status::Unavailable
+        }
+        Some(completed_at) if lacks => {
+            log::error!(
+                "stream `{name}`: it was complete at {}, and is refused now: {error}",
+                timestamp::format(completed_at)
+            );
+            Status::Failed
         }
         _ => {
             log::error!("stream `{name}`: {error}");
-            return Status::Failed;
+            Status::Failed
         }
     }
-    Status::Unavailable
 }
 
 /// The run's result.

@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::error::ApiError;
 use crate::extract::reports::{Aliases, Cut, Identity, RowTime};
 use crate::freshchat::Shape;
 use crate::singer::{Entry, Fields};
@@ -56,8 +57,6 @@ pub struct ListSource {
     pub shape: Shape,
     /// Whether the document says that the list comes in pages.
     pub paged: bool,
-    /// Whether a 404 means that the account doesn't have the feature.
-    pub optional: bool,
     /// Whether other streams ask for something of each record's id.
     pub parents: bool,
 }
@@ -149,18 +148,12 @@ impl ListSource {
             path,
             shape,
             paged: false,
-            optional: false,
             parents: false,
         }
     }
 
     const fn paged(mut self) -> Self {
         self.paged = true;
-        self
-    }
-
-    const fn optional(mut self) -> Self {
-        self.optional = true;
         self
     }
 
@@ -201,7 +194,7 @@ macro_rules! report {
 const ACCOUNT: ListSource =
     ListSource::new("accounts/configuration", Shape::Single("configuration"));
 const CONVERSATION_FIELDS: ListSource =
-    ListSource::new("conversations/fields", Shape::List("fields")).optional();
+    ListSource::new("conversations/fields", Shape::List("fields"));
 const AGENT_STATUSES: ListSource = ListSource::new("agents/status", Shape::List("states"));
 const CHANNELS: ListSource = ListSource::new("channels", Shape::List("channels")).paged();
 const ROLES: ListSource = ListSource::new("roles", Shape::List("roles")).paged();
@@ -302,6 +295,18 @@ impl Stream {
     /// All properties of its records.
     pub fn fields(&self) -> Fields {
         Fields::compile(&Value::Object(self.schema()), &[], &|_| true)
+    }
+
+    /// Whether a refusal can mean that the account lacks the feature, or the
+    /// token the permission.
+    pub fn may_lack(&self, refusal: &ApiError) -> bool {
+        match (&self.source, refusal.status) {
+            // Every account has users.
+            (Source::Users, 400) => false,
+            // What is asked for is one group, which may be deleted.
+            (Source::BusinessHours, 400 | 404) => refusal.endpoint == GROUPS.path,
+            (_, status) => matches!(status, 400 | 401 | 403 | 404),
+        }
     }
 
     /// Whether the stream is synced unless a catalog says otherwise. Reports

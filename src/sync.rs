@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::extract::conversations::{self, Plan};
 use crate::extract::reports::{Engine, Finished, ReportRun};
 use crate::extract::{self, Run, StreamRun};
-use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage};
+use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage, clock};
 use crate::outcome::{Row, conclude, print_table};
 use crate::progress;
 use crate::select::Selected;
@@ -28,10 +28,10 @@ use crate::watch;
 /// only what leaves nothing to go on with, such as a refused token.
 pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()> {
     let output = Arc::new(Output::new(state));
-    watch::start(&output);
     let client = client(config, |exchange| {
         metrics::http_request(exchange.endpoint, exchange.status, exchange.took);
     });
+    watch::start(&output, client.stop());
     let storage = storage(config);
     let run = Run {
         settings: &config.settings,
@@ -43,7 +43,10 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
         log::warn!("no stream is selected");
     }
     let mut rows = Vec::new();
-    let ended = sync_all(&run, &storage, selected, &mut rows)?;
+    let ended = sync_all(&run, &storage, selected, &mut rows);
+    watch::claim_end();
+    // What stopped all threads counts, and not which of them saw it first.
+    let ended = client.stop().reason().or(ended?);
     output.state()?;
     rows.sort_by_key(|row| {
         STREAMS
@@ -105,8 +108,8 @@ fn sync_all(
         let finished = extracting
             .join()
             .unwrap_or_else(|panic| resume_unwind(panic));
-        let reports_ended = add_reports(finished, rows)?;
-        Ok(ended?.or(reports_ended))
+        let reports_ended = add_reports(run, finished, rows)?;
+        Ok(reports_ended.or(ended?))
     })
 }
 
@@ -129,7 +132,8 @@ fn with_sound_bookmarks(
         match checked {
             Ok(()) => sound.push(selected),
             Err(error @ Error::Ahead { .. }) => {
-                rows.push(Row::new(stream, 0, 0, Duration::ZERO, Some(&error)));
+                let took = Duration::ZERO;
+                rows.push(Row::new(stream, 0, 0, took, Some(&error), None));
             }
             Err(error) => return Err(error),
         }
@@ -181,6 +185,7 @@ fn sync_group<'a>(
     if matches!(result, Err(Error::Output(_) | Error::StdoutClosed)) {
         return result.map(|()| None);
     }
+    let mut completed = Vec::new();
     for stream_run in &group {
         let error = stream_run.error.as_ref().or(result.as_ref().err());
         let (writer, stream) = (&stream_run.writer, stream_run.stream);
@@ -194,7 +199,12 @@ fn sync_group<'a>(
             stream_run.api.requests(),
             started.elapsed(),
             error,
+            run.output.bookmark(stream.name).completed_at(),
         ));
+        completed.extend(error.is_none().then_some(stream.name));
+    }
+    if !completed.is_empty() {
+        run.output.complete(completed, clock::now())?;
     }
     Ok(result.err().filter(Error::ends_run))
 }
@@ -205,8 +215,9 @@ fn extract_each(group: &mut [StreamRun]) -> Result<()> {
 
 /// Adds a row for each report. The result is what ended the run, if anything
 /// did.
-fn add_reports(finished: Vec<Finished>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
+fn add_reports(run: &Run, finished: Vec<Finished>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
     let mut ended = None;
+    let mut completed = Vec::new();
     for report in finished {
         let error = report.result.err();
         if let Some(error @ (Error::Output(_) | Error::StdoutClosed)) = error {
@@ -227,8 +238,13 @@ fn add_reports(finished: Vec<Finished>, rows: &mut Vec<Row>) -> Result<Option<Er
             report.requests,
             report.took,
             error.as_ref(),
+            run.output.bookmark(report.stream.name).completed_at(),
         ));
+        completed.extend(error.is_none().then_some(report.stream.name));
         ended = ended.or(error.filter(Error::ends_run));
+    }
+    if !completed.is_empty() {
+        run.output.complete(completed, clock::now())?;
     }
     Ok(ended)
 }
@@ -261,7 +277,7 @@ pub fn client(config: &Config, observe: fn(&Exchange)) -> Client {
         limits: Limits::new(
             config.settings.concurrency,
             config.settings.rate_limit_reserve_percent,
-            retry_max,
+            retry_base,
         ),
     };
     Client::new(options, observe)

@@ -215,7 +215,7 @@ fn the_next_run_reads_what_changed() {
         ] {
             let bookmark = &first.state()["bookmarks"][stream];
             assert_eq!(bookmark["replication_key"], key);
-            assert_eq!(bookmark.as_object().unwrap().len(), 2, "{bookmark}");
+            assert_eq!(bookmark.as_object().unwrap().len(), 3, "{bookmark}");
             let value = time(&bookmark["replication_key_value"]);
             let start = DateTime::from_timestamp_millis(before.timestamp_millis()).unwrap();
             assert!(
@@ -226,7 +226,10 @@ fn the_next_run_reads_what_changed() {
         let lists = &first.state()["bookmarks"]["user_conversations"];
         assert_eq!(
             *lists,
-            json!({"walk_complete_to": first.bookmark("messages")})
+            json!({
+                "walk_complete_to": first.bookmark("messages"),
+                "completed_at": lists["completed_at"],
+            })
         );
         let old = sandbox.truth("conversations")[3]["conversation_id"].clone();
         let old = old.as_str().unwrap();
@@ -253,7 +256,7 @@ fn the_next_run_reads_what_changed() {
         for request in sandbox.requests() {
             if let Some(from) = request.query("from_time") {
                 let from: DateTime<Utc> = from.parse().unwrap();
-                assert_eq!((bookmark - from).num_milliseconds(), 300_000);
+                assert_eq!((bookmark - from).num_milliseconds(), 900_000);
             }
         }
         assert_eq!(sandbox.count("conversations/{id}/messages"), all);

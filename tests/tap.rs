@@ -450,6 +450,11 @@ pub fn with_metadata(
     catalog
 }
 
+/// Requests to the API, but for those by which runs learn the time.
+pub fn calls(sandbox: &Sandbox) -> usize {
+    sandbox.total() - sandbox.count("accounts/configuration")
+}
+
 /// Waits until something holds; a minute is for ever.
 pub fn wait_until(holds: impl Fn() -> bool) {
     let started = Instant::now();

@@ -368,6 +368,7 @@ fn the_bookmark_is_the_start_of_the_run() {
         json!({"bookmarks": {"users": {
             "replication_key": "updated_time",
             "replication_key_value": run.bookmark("users"),
+            "completed_at": run.state()["bookmarks"]["users"]["completed_at"],
         }}})
     );
 }

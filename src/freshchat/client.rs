@@ -18,12 +18,21 @@ use super::problems::{
     api_error, header_text, is_unknown_host, looks_like_html, redirect_target, without_values,
 };
 use super::retry::RetryPolicy;
+use super::stop::Stop;
 use crate::error::{Error, Result};
 use crate::progress;
 use crate::secret::Secret;
 
 /// An answer with more bytes than this is no page of records.
-const LARGEST_BODY: u64 = 256 * 1024 * 1024;
+const LARGEST_BODY: u64 = 64 * 1024 * 1024;
+
+/// The body of an answer may take this many times the timeout: one that
+/// trickles would never time out by its pauses.
+const BODY_TIMEOUTS: u32 = 5;
+
+/// How long the account's configuration may take where it is to tell whether
+/// the token is still good: the run ends soon if it isn't.
+const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The path of the account's configuration.
 const ACCOUNT: &str = "accounts/configuration";
@@ -58,6 +67,7 @@ pub struct Client {
     agent: Agent,
     options: Options,
     observer: fn(&Exchange),
+    stop: Arc<Stop>,
 }
 
 /// The client as one stream uses it: it counts the stream's requests.
@@ -66,10 +76,15 @@ pub struct Api<'a> {
     requests: Arc<AtomicU64>,
 }
 
+/// An answer, or why there is none.
+type Sent = std::result::Result<(StatusCode, HeaderMap, String), ureq::Error>;
+
 /// What became of one try.
 enum Tried {
     Done(String),
     Failed(Error),
+    /// The limit is spent, and the answer doesn't say until when.
+    Spent(Error),
     /// Worth another try, after `wait` if the API named one; `all`: no other
     /// request should go out before, either.
     Again {
@@ -92,6 +107,7 @@ impl Client {
             .max_idle_connections_per_host(options.limits.concurrency())
             .timeout_connect(Some(options.timeout))
             .timeout_recv_response(Some(options.timeout))
+            .timeout_recv_body(Some(options.timeout * BODY_TIMEOUTS))
             .timeout_per_read(Some(options.timeout))
             .timeout_per_write(Some(options.timeout))
             .tls_config(
@@ -106,13 +122,8 @@ impl Client {
             agent: config.build().new_agent(),
             options,
             observer,
+            stop: Arc::default(),
         }
-    }
-
-    /// The hourly limit, and what the last answer left of it; none where
-    /// answers don't name it.
-    pub fn hourly_limit(&self) -> Option<HourlyLimit> {
-        self.options.limits.hourly()
     }
 
     /// The client for one stream.
@@ -121,6 +132,17 @@ impl Client {
             client: self,
             requests: Arc::default(),
         }
+    }
+
+    /// What ends the run for all threads, as soon as the token is refused.
+    pub fn stop(&self) -> &Arc<Stop> {
+        &self.stop
+    }
+
+    /// The hourly limit, and what the last answer left of it; none where
+    /// answers don't name it.
+    pub fn hourly_limit(&self) -> Option<HourlyLimit> {
+        self.options.limits.hourly()
     }
 
     /// Asks for the account's configuration, which any token may read: its
@@ -136,12 +158,8 @@ impl Client {
     }
 
     /// Sends the request once, with a JSON body as a POST, and reads the answer
-    /// to its end.
-    fn send(
-        &self,
-        get: &Get,
-        post: Option<&str>,
-    ) -> std::result::Result<(StatusCode, HeaderMap, String), ureq::Error> {
+    /// to its end, within `timeout` if there is one beside those of all requests.
+    fn send(&self, get: &Get, post: Option<&str>, timeout: Option<Duration>) -> Sent {
         let mut address = self.options.address.join(&get.path);
         if !get.query.is_empty() {
             let mut query = form_urlencoded::Serializer::new(String::new());
@@ -151,7 +169,8 @@ impl Client {
         let token = format!("Bearer {}", self.options.token.expose());
         let mut response: Response<ureq::Body> = match post {
             None => {
-                let call = self.agent.get(address);
+                let call = self.agent.get(address).config();
+                let call = call.timeout_global(timeout).build();
                 call.header(header::AUTHORIZATION, token).call()?
             }
             Some(body) => {
@@ -170,19 +189,36 @@ impl Client {
         Ok((parts.status, parts.headers, body))
     }
 
-    fn try_once(&self, get: &Get, post: Option<&str>) -> Tried {
-        let permit = self.options.limits.enter();
+    /// [`Self::send`], observed.
+    fn exchange(&self, get: &Get, post: Option<&str>, timeout: Option<Duration>) -> Sent {
         let started = Instant::now();
-        let sent = self.send(get, post);
-        drop(permit);
+        let sent = self.send(get, post, timeout);
         (self.observer)(&Exchange {
             endpoint: get.endpoint,
             status: sent.as_ref().ok().map(|(status, ..)| status.as_u16()),
             took: started.elapsed(),
         });
+        sent
+    }
+
+    fn try_once(&self, get: &Get, post: Option<&str>) -> Tried {
+        let permit = match self.options.limits.enter() {
+            Ok(permit) => permit,
+            Err(stopped) => return Tried::Failed(stopped),
+        };
+        let sent_at = Instant::now();
+        let sent = self.exchange(get, post, None);
+        drop(permit);
         let request = self.describe(get, post);
         let (status, headers, body) = match sent {
             Ok(answer) => answer,
+            Err(ureq::Error::BodyExceedsLimit(most)) => {
+                let problem = format!(
+                    "the answer has more than {} MiB; a smaller `page_size` may help",
+                    most / 1024 / 1024
+                );
+                return Tried::Failed(Error::Unexpected { request, problem });
+            }
             Err(error) => {
                 let most = match is_unknown_host(&error) {
                     true => TRIES_AT_WRONG_HOST,
@@ -197,18 +233,33 @@ impl Client {
                 };
             }
         };
-        if let Err(differ) = clock::observe(&headers, started) {
-            return Tried::Failed(Error::Clocks(differ));
+        if let Err(differ) = clock::observe(&headers, sent_at) {
+            return Tried::Failed(self.end(Error::Clocks(differ)));
         }
         // A 429 says itself how long to wait.
         if status != StatusCode::TOO_MANY_REQUESTS {
             self.options.limits.observe(&headers);
         }
-        self.judge(request, status, &headers, body)
+        self.judge(get.endpoint, request, status, &headers, body)
+    }
+
+    /// Ends the run for all threads.
+    fn end(&self, error: Error) -> Error {
+        self.stop.set(&error);
+        self.options.limits.stop();
+        error
+    }
+
+    /// Whether the token is still good. It doesn't wait at the gate, where all
+    /// may be waiting for an hour.
+    fn is_token_good(&self) -> bool {
+        let sent = self.exchange(&Get::new(ACCOUNT), None, Some(LOOK_TIMEOUT));
+        sent.is_ok_and(|(status, ..)| status.is_success())
     }
 
     fn judge(
         &self,
+        endpoint: &'static str,
         request: String,
         status: StatusCode,
         headers: &HeaderMap,
@@ -227,14 +278,17 @@ impl Client {
                 request,
                 to: redirect_target(headers),
             }),
-            401 => Tried::Failed(Error::Unauthorized {
-                host: self.options.address.host(),
-                trace,
-            }),
+            // Some endpoints answer so where the account lacks the feature.
+            401 if endpoint == ACCOUNT || !self.is_token_good() => {
+                Tried::Failed(self.end(Error::Unauthorized {
+                    host: self.options.address.host(),
+                    trace,
+                }))
+            }
             status => {
                 // Before the body is cut: half a token would not be found.
                 let body = self.options.token.redact(body);
-                let mut error = api_error(request, status, &body, trace);
+                let mut error = api_error(endpoint, request, status, &body, trace);
                 if !matches!(status, 408 | 429 | 500..=599) {
                     return Tried::Failed(Error::Api(Box::new(error)));
                 }
@@ -244,6 +298,9 @@ impl Client {
                     None
                 };
                 error.retry_after = wait;
+                if status == 429 && wait.is_none() {
+                    return Tried::Spent(Error::Api(Box::new(error)));
+                }
                 Tried::Again {
                     error: Error::Api(Box::new(error)),
                     all: status == 429 || wait.is_some(),
@@ -267,6 +324,14 @@ impl Client {
             requests.fetch_add(1, Ordering::Relaxed);
             let (error, wait, all) = match self.try_once(get, None) {
                 Tried::Failed(error) => return Err(error),
+                Tried::Spent(error) => {
+                    let Some(wait) = self.options.limits.blind_wait() else {
+                        return Err(error);
+                    };
+                    log::info!("{error}; trying again in {:.1} s", wait.as_secs_f64());
+                    self.options.limits.close(wait, &error.to_string());
+                    continue;
+                }
                 Tried::Done(body) => match parse(body) {
                     Ok(parsed) => return Ok(parsed),
                     Err(problem) if problem.is_data() => {
@@ -300,7 +365,7 @@ impl Client {
                 self.options.limits.close(wait, &error.to_string());
             } else {
                 progress::waiting(wait, &error.to_string());
-                std::thread::sleep(wait);
+                self.stop.sleep(wait)?;
             }
         }
     }
@@ -317,7 +382,7 @@ impl Client {
                 request: self.describe(get, Some(body)),
                 problem: without_values(&problem),
             }),
-            Tried::Failed(error) | Tried::Again { error, .. } => Err(error),
+            Tried::Failed(error) | Tried::Spent(error) | Tried::Again { error, .. } => Err(error),
         }
     }
 
@@ -341,6 +406,10 @@ impl Client {
             error if is_unknown_host(error) => {
                 format!("the host {host} is not known; check `domain`")
             }
+            ureq::Error::Timeout(ureq::Timeout::RecvBody) => format!(
+                "{host} did not end its answer within {} s",
+                (self.options.timeout * BODY_TIMEOUTS).as_secs_f64()
+            ),
             ureq::Error::Timeout(which) => format!(
                 "{host} gave no answer within {} s ({which:?})",
                 self.options.timeout.as_secs_f64()

@@ -18,6 +18,9 @@ use ureq::http::{HeaderMap, header};
 
 use crate::timestamp;
 
+/// The server's time has no finer resolution.
+pub const RESOLUTION: Duration = Duration::from_secs(1);
+
 /// A larger difference between the two clocks is logged.
 const NOTABLE: TimeDelta = TimeDelta::minutes(1);
 

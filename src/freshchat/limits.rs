@@ -8,10 +8,18 @@ use chrono::DateTime;
 use ureq::http::HeaderMap;
 
 use super::clock;
+use crate::error::{Error, Result};
 use crate::progress;
 
-/// No wait is longer, whatever a header says: the limits are hourly.
+/// A header that asks for a longer wait is wrong: the limits are hourly.
 const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
+
+/// Without a header that says when the limit is reset, waits grow up to this
+/// length, ...
+const LONGEST_BLIND_WAIT: Duration = Duration::from_secs(600);
+
+/// ... and after this time the limit, which is of an hour, should be reset.
+pub const PATIENCE: Duration = Duration::from_secs(65 * 60);
 
 /// Waits from this length on are logged.
 const LOGGED_WAIT: Duration = Duration::from_secs(5);
@@ -24,9 +32,8 @@ pub struct Limits {
     concurrency: usize,
     /// Share of the hourly limit at which to wait for its reset, 0 to 1.
     reserve: f64,
-    /// How long to wait at the reserve where no header says when the limit
-    /// is reset.
-    fallback: Duration,
+    /// The first wait where no header says when the limit is reset.
+    base: Duration,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -36,6 +43,8 @@ struct State {
     under_way: usize,
     closed_until: Option<Instant>,
     hourly: Option<HourlyLimit>,
+    spent: Option<Spent>,
+    stopped: bool,
 }
 
 /// The hourly limit, as the last answer named it.
@@ -47,17 +56,24 @@ pub struct HourlyLimit {
     pub remaining: f64,
 }
 
+/// A limit that is spent, and no answer says until when.
+#[derive(Clone, Copy)]
+struct Spent {
+    since: Instant,
+    wait: Duration,
+}
+
 /// A place among the requests under way; given back when dropped.
 pub struct Permit<'a>(&'a Limits);
 
 impl Limits {
-    /// `reserve_percent` of the hourly limit is left to others. `fallback` is
-    /// waited where the API doesn't say when the limit is reset.
-    pub fn new(concurrency: usize, reserve_percent: f64, fallback: Duration) -> Self {
+    /// `reserve_percent` of the hourly limit is left to others. `base` is the
+    /// first wait where the API doesn't say when the limit is reset.
+    pub fn new(concurrency: usize, reserve_percent: f64, base: Duration) -> Self {
         Self {
             concurrency,
             reserve: reserve_percent / 100.0,
-            fallback,
+            base,
             state: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -83,9 +99,15 @@ impl Limits {
     }
 
     /// Waits until the limit lets a request through and a place is free.
-    pub fn enter(&self) -> Permit<'_> {
+    ///
+    /// # Errors
+    /// [`Error::Stopped`], at once, after [`Self::stop`].
+    pub fn enter(&self) -> Result<Permit<'_>> {
         let mut state = self.lock();
         loop {
+            if state.stopped {
+                return Err(Error::Stopped);
+            }
             let now = Instant::now();
             state = match state.closed_until {
                 Some(until) if until > now => {
@@ -94,7 +116,7 @@ impl Limits {
                 }
                 _ if state.under_way < self.concurrency => {
                     state.under_way += 1;
-                    return Permit(self);
+                    return Ok(Permit(self));
                 }
                 _ => self
                     .changed
@@ -102,6 +124,12 @@ impl Limits {
                     .unwrap_or_else(PoisonError::into_inner),
             };
         }
+    }
+
+    /// Lets no request through any more.
+    pub fn stop(&self) {
+        self.lock().stopped = true;
+        self.changed.notify_all();
     }
 
     /// Lets no request through for this long. All threads wait together; the
@@ -122,23 +150,54 @@ impl Limits {
         }
     }
 
-    /// Takes in the rate-limit headers of an answer, and closes the gate when
-    /// only the reserve is left.
-    pub fn observe(&self, headers: &HeaderMap) {
-        let (Some(limit), Some(remaining)) = (
-            number(headers, "x-ratelimit-limit"),
-            number(headers, "x-ratelimit-remaining"),
-        ) else {
-            return;
+    /// The wait for a limit that is spent, where no answer says until when. It
+    /// doubles with each round of answers that say so. None: the hour must be
+    /// over, and the limit is still spent.
+    pub fn blind_wait(&self) -> Option<Duration> {
+        self.blind_wait_at(Instant::now())
+    }
+
+    fn blind_wait_at(&self, now: Instant) -> Option<Duration> {
+        let mut state = self.lock();
+        // The other threads' answers of the same round.
+        if let (Some(until), Some(_)) = (state.closed_until, state.spent)
+            && until > now
+        {
+            return Some(until - now);
+        }
+        let spent = match state.spent {
+            None => Spent {
+                since: now,
+                wait: self.base,
+            },
+            Some(spent) => Spent {
+                wait: (spent.wait * 2).min(LONGEST_BLIND_WAIT),
+                ..spent
+            },
         };
-        self.lock().hourly = Some(HourlyLimit { limit, remaining });
-        if remaining <= limit * self.reserve {
-            let wait = reset_after(headers).unwrap_or(self.fallback);
+        state.spent = Some(spent);
+        (now - spent.since < PATIENCE).then_some(spent.wait)
+    }
+
+    /// Takes in the rate-limit headers of an answer other than a 429, and
+    /// closes the gate when only the reserve is left.
+    pub fn observe(&self, headers: &HeaderMap) {
+        let hourly = hourly_limit(headers);
+        let at_reserve = hourly.filter(|hourly| hourly.remaining <= hourly.limit * self.reserve);
+        let mut state = self.lock();
+        state.hourly = hourly.or(state.hourly);
+        if at_reserve.is_none() {
+            state.spent = None;
+        }
+        drop(state);
+        if let Some(HourlyLimit { limit, remaining }) = at_reserve {
+            let wait = reset_after(headers);
+            let wait = wait.or_else(|| self.blind_wait());
             let reason = format!(
                 "{remaining:.0} of {limit:.0} calls of the hourly limit are left, \
                  the share that is reserved for others"
             );
-            self.close(wait, &reason);
+            self.close(wait.unwrap_or(LONGEST_BLIND_WAIT), &reason);
         }
     }
 }
@@ -150,8 +209,15 @@ impl Drop for Permit<'_> {
     }
 }
 
+fn hourly_limit(headers: &HeaderMap) -> Option<HourlyLimit> {
+    Some(HourlyLimit {
+        limit: number(headers, "x-ratelimit-limit")?,
+        remaining: number(headers, "x-ratelimit-remaining")?,
+    })
+}
+
 /// How long an answer asks to wait: `Retry-After` (seconds or a date), else
-/// the reset of the rate limit.
+/// the reset of the rate limit. None where neither is usable.
 pub fn wait_asked_for(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers).or_else(|| reset_after(headers))
 }
@@ -162,7 +228,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         Ok(seconds) => duration(seconds),
         Err(_) => {
             let date = DateTime::parse_from_rfc2822(text).ok()?;
-            (date.to_utc() - clock::now()).to_std().ok()
+            duration((date.to_utc() - clock::now()).as_seconds_f64())
         }
     }
 }
@@ -183,8 +249,11 @@ fn reset_after(headers: &HeaderMap) -> Option<Duration> {
     duration(seconds - clock::now().timestamp_millis() as f64 / 1000.0)
 }
 
+/// A wait that can be meant: a limit that is spent isn't reset at once, nor
+/// hours after.
 fn duration(seconds: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(seconds.clamp(0.0, LONGEST_WAIT.as_secs_f64())).ok()
+    let wait = Duration::try_from_secs_f64(seconds).ok()?;
+    (!wait.is_zero() && wait <= LONGEST_WAIT).then_some(wait)
 }
 
 fn number(headers: &HeaderMap, name: &str) -> Option<f64> {
@@ -223,5 +292,51 @@ mod tests {
         )));
         assert_eq!(wait("x-other", "1".into()), None);
         assert_eq!(wait("retry-after", "soon".into()), None);
+    }
+
+    #[test]
+    fn a_wait_that_can_not_be_meant_is_none() {
+        let now = clock::now().timestamp();
+        for value in [-1, 0, 7201, 999_999_999, now - 60, now + 7300] {
+            assert_eq!(
+                wait("x-ratelimit-reset", value.to_string()),
+                None,
+                "{value}"
+            );
+        }
+        assert_eq!(wait("retry-after", "-1".into()), None);
+        assert_eq!(wait("x-ratelimitreset", "NaN".into()), None);
+    }
+
+    #[test]
+    fn who_waits_at_the_gate_hears_of_the_end() {
+        let limits = Limits::new(1, 10.0, Duration::from_secs(1));
+        let place = limits.enter().unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| limits.enter().is_err());
+            limits.close(LONGEST_WAIT, "spent");
+            let waiting_longer = scope.spawn(|| limits.enter().is_err());
+            limits.stop();
+            assert!(waiting.join().unwrap() && waiting_longer.join().unwrap());
+        });
+        drop(place);
+    }
+
+    #[test]
+    fn blind_waits_grow_round_by_round_and_end() {
+        let limits = Limits::new(4, 10.0, Duration::from_secs(1));
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            let wait = limits.blind_wait().unwrap();
+            waits.push(wait.as_secs());
+            // Another thread's answer of the same round.
+            limits.close(wait, "spent");
+            assert!(limits.blind_wait().unwrap() <= wait);
+            limits.lock().closed_until = None;
+        }
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 600, 600]);
+        assert_eq!(limits.blind_wait_at(Instant::now() + PATIENCE), None);
+        limits.observe(&HeaderMap::new());
+        assert_eq!(limits.blind_wait(), Some(Duration::from_secs(1)));
     }
 }

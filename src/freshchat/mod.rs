@@ -12,14 +12,16 @@ mod pages;
 mod problems;
 pub mod reports;
 mod retry;
+mod stop;
 mod storage;
 
 pub use address::Address;
 pub use client::{Api, Client, Exchange, Options};
 pub use get::Get;
-pub use limits::{HourlyLimit, Limits};
+pub use limits::{HourlyLimit, Limits, PATIENCE};
 pub use link::Link;
 pub use pages::{Page, Shape};
 pub use problems::without_values;
 pub use retry::RetryPolicy;
+pub use stop::Stop;
 pub use storage::{DownloadError, Storage};

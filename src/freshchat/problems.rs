@@ -8,6 +8,9 @@ use crate::error::ApiError;
 /// The beginning of a body that is shown in an error, in characters.
 const SHOWN_BODY: usize = 200;
 
+/// The beginning of the API's own words that is kept, in characters.
+const KEPT_WORDS: usize = 1000;
+
 /// Whether the body is a page for a browser.
 pub fn looks_like_html(body: &str) -> bool {
     body.trim_start().starts_with('<')
@@ -48,11 +51,17 @@ pub fn is_unknown_host(error: &ureq::Error) -> bool {
 
 /// The API's errors come as `{code, status, message}`, as `{success: false,
 /// error_code, error_message}`, or as no JSON at all.
-pub fn api_error(request: String, status: u16, body: &str, trace: Option<String>) -> ApiError {
+pub fn api_error(
+    endpoint: &'static str,
+    request: String,
+    status: u16,
+    body: &str,
+    trace: Option<String>,
+) -> ApiError {
     let json: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
     let text = |names: [&str; 2]| {
         names.iter().find_map(|name| match &json[*name] {
-            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::String(text) => Some(text.chars().take(KEPT_WORDS).collect()),
             serde_json::Value::Number(number) => Some(number.to_string()),
             _ => None,
         })
@@ -63,6 +72,7 @@ pub fn api_error(request: String, status: u16, body: &str, trace: Option<String>
         words.join(" ").chars().take(SHOWN_BODY).collect()
     });
     ApiError {
+        endpoint,
         request,
         status,
         code,
@@ -91,7 +101,7 @@ mod tests {
             ),
             ("Bad\n  Gateway", "", "Bad Gateway"),
         ] {
-            let error = api_error("GET /v2/x".into(), 404, body, None);
+            let error = api_error("x", "GET /v2/x".into(), 404, body, None);
             assert_eq!(
                 (error.code.as_str(), error.message.as_str()),
                 (code, message)

@@ -22,6 +22,9 @@ const FAILED: &str = "FAILED";
 /// The relation of a job's link to the job itself.
 const ITSELF: &str = "extracts";
 
+/// The `error_code` of an event that the account doesn't know.
+const UNKNOWN_EVENT: &str = "5";
+
 /// How far a job has come.
 #[derive(Debug, PartialEq)]
 pub enum Progress {
@@ -54,6 +57,8 @@ pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -
     struct Accepted {
         id: Option<String>,
         #[serde(default)]
+        error_code: Value,
+        #[serde(default)]
         error_message: String,
     }
     let body = json!({
@@ -62,27 +67,41 @@ pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -
         "event": event,
         "format": "csv",
     });
-    let accepted = api.post(ENDPOINT, &body, |body| {
+    let accepted = match api.post(ENDPOINT, &body, |body| {
         serde_json::from_str::<Accepted>(&body)
-    })?;
+    }) {
+        Err(Error::Api(error)) if error.code == UNKNOWN_EVENT => {
+            return Err(Error::UnknownEvent(error));
+        }
+        answer => answer?,
+    };
+    // The status that comes with `{"success": false, …}` is undocumented.
+    let code = match accepted.error_code {
+        Value::Null => String::new(),
+        Value::String(code) => code,
+        code => code.to_string(),
+    };
     if let Some(id) = accepted.id.filter(|id| !id.is_empty()) {
         return Ok(id);
     }
     let request = format!("POST {ENDPOINT}");
-    // The status that comes with `{"success": false, …}` is undocumented.
-    Err(match accepted.error_message.is_empty() {
-        true => Error::Unexpected {
-            request,
-            problem: "the answer names no job".into(),
-        },
-        false => Error::Api(Box::new(ApiError {
-            request,
-            status: 200,
-            code: String::new(),
-            message: accepted.error_message,
-            trace: None,
-            retry_after: None,
-        })),
+    if code.is_empty() && accepted.error_message.is_empty() {
+        let problem = "the answer names no job".into();
+        return Err(Error::Unexpected { request, problem });
+    }
+    let is_unknown = code == UNKNOWN_EVENT;
+    let error = Box::new(ApiError {
+        endpoint: ENDPOINT,
+        request,
+        status: 200,
+        code,
+        message: accepted.error_message,
+        trace: None,
+        retry_after: None,
+    });
+    Err(match is_unknown {
+        true => Error::UnknownEvent(error),
+        false => Error::Api(error),
     })
 }
 
@@ -97,11 +116,6 @@ pub fn look(api: &Api, id: &str) -> Result<Progress> {
         ..Get::new("reports/raw/{id}")
     };
     api.get(&get, |body| Ok(progress(serde_json::from_str(&body)?)))
-}
-
-/// Whether the error says that the account has no such report.
-pub fn is_unknown_event(error: &Error) -> bool {
-    matches!(error, Error::Api(api) if api.message.eq_ignore_ascii_case("No matching event name"))
 }
 
 /// A finished job has `links`; the vendor's older specification has one `link`

@@ -4,6 +4,7 @@ use std::io::{self, Stdout, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::state::{Bookmark, State};
@@ -94,6 +95,22 @@ impl Output {
     ) -> io::Result<()> {
         let mut inner = self.lock();
         for (stream, bookmark) in bookmarks {
+            inner.state.set_bookmark(stream, bookmark);
+        }
+        inner.write_state()
+    }
+
+    /// Notes in the bookmarks of these streams that each was read completely,
+    /// and writes and flushes a STATE message.
+    pub fn complete(
+        &self,
+        streams: impl IntoIterator<Item = &'static str>,
+        at: DateTime<Utc>,
+    ) -> io::Result<()> {
+        let mut inner = self.lock();
+        for stream in streams {
+            let mut bookmark = inner.state.bookmark(stream);
+            bookmark.complete(at);
             inner.state.set_bookmark(stream, bookmark);
         }
         inner.write_state()

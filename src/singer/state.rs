@@ -12,6 +12,7 @@ const ACCOUNT: &str = "account";
 const HOST: &str = "host";
 const KEY: &str = "replication_key";
 const VALUE: &str = "replication_key_value";
+const COMPLETED_AT: &str = "completed_at";
 
 /// What a state may hold at its top. Without `bookmarks`, anything else means
 /// that the file is not a state. Other taps write `currently_syncing`.
@@ -276,6 +277,16 @@ impl Bookmark {
     /// The replication key's value: up to where the stream is complete.
     pub fn value(&self) -> Option<DateTime<Utc>> {
         timestamp::parse(self.0.get(VALUE)?.as_str()?)
+    }
+
+    /// When the stream was last read completely.
+    pub fn completed_at(&self) -> Option<DateTime<Utc>> {
+        timestamp::parse(self.get(COMPLETED_AT)?.as_str()?)
+    }
+
+    /// Notes that the stream was read completely.
+    pub fn complete(&mut self, at: DateTime<Utc>) {
+        self.set(COMPLETED_AT, timestamp::format(at));
     }
 
     /// A member beside the replication key, read; none if it isn't there, or

@@ -100,7 +100,13 @@ fn a_long_lookback_is_applied_once_a_day() {
     assert_eq!(from["CSAT-Score"], day(&sandbox, 14));
     assert_eq!(from["Message-Sent"], day(&sandbox, 2));
     // A longer one is due at once.
-    run_to(&sandbox, &[LATE], &daily.state(), 0, json!({"CSAT-Score": 480}));
+    run_to(
+        &sandbox,
+        &[LATE],
+        &daily.state(),
+        0,
+        json!({"CSAT-Score": 480}),
+    );
     assert_eq!(asked(&sandbox)[0].1, day(&sandbox, 20));
     let all = [&first, &hourly, &daily];
     let records = all.iter().flat_map(|run| run.records(LATE));

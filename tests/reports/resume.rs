@@ -130,7 +130,7 @@ fn a_signal_keeps_the_jobs_under_way() {
         .status();
     assert!(kill.unwrap().success());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(output.status.code(), Some(143));
     let first = crate::tap::Run::of_stdout(String::from_utf8(output.stdout).unwrap());
     sandbox
         .with_options(|options| options.quirks.reports.generation_time = std::time::Duration::ZERO);

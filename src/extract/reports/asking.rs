@@ -11,8 +11,8 @@ use super::schedule::{Action, Schedule};
 use super::slots::{Job, Slot, Step};
 use crate::error::{Error, Result};
 use crate::extract::window::Window;
-use crate::freshchat::clock;
-use crate::freshchat::reports::{Part, Progress, is_unknown_event, look, request};
+use crate::freshchat::reports::{Part, Progress, look, request};
+use crate::freshchat::{PATIENCE, clock};
 
 /// A job is looked at after this share of the time that it has taken so far:
 /// often while it is young, and less often the longer it takes.
@@ -92,6 +92,7 @@ impl Engine<'_> {
         state.tracks[at].lane.note_answer(answered_at);
         match requested {
             Ok(id) => {
+                state.spent_since = None;
                 log::info!("report {event}: job {id} asked for, {from} to {to}");
                 let job = Job {
                     id,
@@ -109,7 +110,7 @@ impl Engine<'_> {
             Err(error) => {
                 let track = &mut state.tracks[at];
                 let has_other_name = self.reports[at].source.lower_case && !track.tried_both_names;
-                if has_other_name && is_unknown_event(&error) {
+                if has_other_name && matches!(error, Error::UnknownEvent(_)) {
                     log::info!(
                         "report {event}: the account doesn't know `{name}`; asking by its name in other letters"
                     );
@@ -136,6 +137,15 @@ impl Engine<'_> {
                     }
                 }
                 return;
+            }
+            // The limit is of an hour, whatever number of tries fits into it.
+            Error::Api(api) if api.status == 429 && api.retry_after.is_none() => {
+                let since = *state.spent_since.get_or_insert_with(Instant::now);
+                if since.elapsed() < PATIENCE {
+                    log::info!("report {event}: {error}; asking again at the next turn");
+                    return;
+                }
+                false
             }
             Error::Api(api) => matches!(api.status, 408 | 429 | 500..=599),
             Error::Transport { .. } | Error::NotJson { .. } | Error::Unexpected { .. } => true,

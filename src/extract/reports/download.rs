@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
-use std::thread::sleep;
 
 use super::filter::Filter;
 use super::identity::Stamp;
@@ -13,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::extract::ids::Ids;
 use crate::extract::window::Window;
 use crate::freshchat::reports::{Part, Progress, look};
-use crate::freshchat::{Api, DownloadError, RetryPolicy, Storage};
+use crate::freshchat::{Api, DownloadError, RetryPolicy, Stop, Storage};
 use crate::singer::Output;
 
 /// How often a job is asked for fresh links in a row.
@@ -26,6 +25,7 @@ pub struct Downloads<'a> {
     /// Most bytes that a file may have, and unpack to.
     pub most: u64,
     pub output: &'a Output,
+    pub stop: &'a Stop,
 }
 
 impl Downloads<'_> {
@@ -117,7 +117,7 @@ impl Downloads<'_> {
                 "report {event}: {problem}; downloading it again in {:.1} s",
                 wait.as_secs_f64()
             );
-            sleep(wait);
+            self.stop.sleep(wait)?;
         }
     }
 

@@ -124,6 +124,7 @@ impl<'a> Engine<'a> {
                 },
                 most: run.settings.report_max_unpacked_bytes,
                 output: run.output,
+                stop: run.client.stop(),
             },
             reports: kept,
             started: Instant::now(),

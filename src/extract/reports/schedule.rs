@@ -34,6 +34,8 @@ pub struct Schedule {
     pub tracks: Vec<Track>,
     /// No report is asked for before.
     pub next_request: Instant,
+    /// Since when reports are refused for a limit, without a word on how long.
+    pub spent_since: Option<Instant>,
     pub stopped: bool,
     /// Why a report isn't complete that conversations are searched for in.
     pub unsearched: Option<Error>,
@@ -79,6 +81,7 @@ impl Schedule {
             tracks,
             unsearched: None,
             next_request: Instant::now() + wait_of_earlier_runs(run),
+            spent_since: None,
             stopped: false,
             turn: 0,
         }
@@ -296,5 +299,8 @@ fn wait_of_earlier_runs(run: &Run) -> Duration {
         return Duration::ZERO;
     };
     let passed = (clock::now() - last).max(TimeDelta::zero());
-    interval.saturating_sub(passed.to_std().unwrap_or_default())
+    let passed = passed.to_std().unwrap_or_default();
+    // Each of the two times may be too early by so much.
+    let unsure = clock::RESOLUTION.min(interval);
+    interval.saturating_sub(passed.saturating_sub(unsure))
 }

@@ -172,18 +172,22 @@ impl Sandbox {
 /// Changes of the account between two runs. Times are those of the account's clock, dated back by
 /// the lag of lists.
 impl Sandbox {
-    /// Makes a change, and waits for the next second: the `Date` of a later answer, which has
-    /// whole seconds, is not before the change.
+    /// Waits for the next second: the `Date` of a later answer, which has whole seconds, is not
+    /// before anything that has happened.
+    pub fn next_second(&self) {
+        let now = self.shared.world().options.now();
+        let left = SECOND - now.rem_euclid(SECOND);
+        let left = Duration::from_millis(left.unsigned_abs());
+        self.shared.stop.wait(left);
+    }
+
+    /// Makes a change, and waits for the next second.
     fn change<T>(&self, make: impl FnOnce(&mut Account, i64) -> T) -> T {
         let mut world = self.shared.world_mut();
         let own_time = world.moment();
         let made = make(&mut world.account, own_time);
-        let now = world.options.now();
         drop(world);
-        let left = SECOND - now.rem_euclid(SECOND);
-        self.shared
-            .stop
-            .wait(Duration::from_millis(left.unsigned_abs()));
+        self.next_second();
         made
     }
 
