@@ -2,10 +2,13 @@
 //! wc -l` on the same file. It needs `unzip`, which Debian has as a package.
 //!
 //! `cargo bench --bench reports` takes a million rows of 13 columns;
-//! `cargo bench --bench reports -- --rows 10000000 --rounds 1` ten million.
+//! `cargo bench --bench reports -- --rows 10000000 --rounds 1` ten million, and
+//! `-- --large` three and ten million, once each.
 //!
 //! What must hold: at most [`MOST_RATIO`] times the time of `unzip`, download
 //! included, and less than [`MOST_MEMORY`] of memory, however long the report.
+//! In random order, at most [`MOST_OF_SORTED`] times the time of the sorted
+//! rows, in as little memory, also where rows share their identity.
 //!
 //! And all 16 reports of one window each, beside entity streams: with p between
 //! two requests and g to generate a report, in 15 p + g and a tenth more.
@@ -26,11 +29,16 @@ use zip::write::SimpleFileOptions;
 
 const MOST_RATIO: f64 = 1.2;
 
+const MOST_OF_SORTED: f64 = 1.5;
+
 /// In KiB.
 const MOST_MEMORY: u64 = 24 * 1024;
 
 const STREAM: &str = "report_message_sent";
 const EVENT: &str = "Message-Sent";
+
+/// A prime: its multiples go through all rows in no order.
+const STRIDE: u64 = 2_654_435_761;
 
 const HEADER: &str = "channel_name,actor_sub_type,reopened,actor_type,group_name,actor_name,\
                       created_at,interaction_id,interaction_raw_id,group_id,conversation_id,\
@@ -47,39 +55,67 @@ fn main() -> io::Result<()> {
         at.and_then(|at| arguments.get(at + 1)?.parse().ok())
             .unwrap_or(default)
     };
-    let (rows, rounds) = (number("--rows", 1_000_000), number("--rounds", 7));
     let files = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let file = files.join(format!("reports-{rows}.zip"));
-    make(&file, rows)?;
-    let mut options = Options::default();
-    options.report_files.insert(EVENT.to_owned(), file.clone());
-    let sandbox = Sandbox::start(options);
-    let (mut taps, mut unzips, mut memory) = (Vec::new(), Vec::new(), 0);
-    for _ in 0..rounds {
-        unzips.push(unzip(&file, rows)?);
-        let (took, peak) = tap(&sandbox, &files, rows)?;
-        taps.push(took);
-        memory = memory.max(peak);
+    match arguments.iter().any(|argument| argument == "--large") {
+        true => {
+            compare(&files, 3_000_000, 1)?;
+            compare(&files, 10_000_000, 1)?;
+        }
+        false => compare(&files, number("--rows", 1_000_000), number("--rounds", 7))?,
     }
-    let (tap, unzip) = (median(taps), median(unzips));
-    let ratio = tap.as_secs_f64() / unzip.as_secs_f64();
-    println!(
-        "{rows} rows, {:.1} MB zipped",
-        fs::metadata(&file)?.len() as f64 / 1e6
-    );
-    println!("tap-freshchat   {:>8.3} s", tap.as_secs_f64());
-    println!("unzip | wc      {:>8.3} s", unzip.as_secs_f64());
-    println!(
-        "ratio           {ratio:>8.2}    of {MOST_RATIO}: {}",
-        judge(ratio <= MOST_RATIO)
-    );
-    let fits = judge(memory < MOST_MEMORY);
-    println!(
-        "peak memory     {:>8.1} MiB of {}: {fits}",
-        memory as f64 / 1024.0,
-        MOST_MEMORY / 1024
-    );
     chain(&files)
+}
+
+/// The order of a report's rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Order {
+    Sorted,
+    Random,
+    /// Random, and each row shares its identity with another one.
+    Shared,
+}
+
+/// Measures a report of so many rows in each order.
+fn compare(files: &Path, rows: u64, rounds: u64) -> io::Result<()> {
+    let mut sorted = Duration::ZERO;
+    for order in [Order::Sorted, Order::Random, Order::Shared] {
+        let file = files.join(format!("reports-{rows}-{order:?}.zip"));
+        make(&file, rows, order)?;
+        let mut options = Options::default();
+        options.report_files.insert(EVENT.to_owned(), file.clone());
+        let sandbox = Sandbox::start(options);
+        let (mut taps, mut unzips, mut memory) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..rounds {
+            unzips.push(unzip(&file, rows)?);
+            let (took, peak) = tap(&sandbox, files, rows)?;
+            taps.push(took);
+            memory = memory.max(peak);
+        }
+        let (tap, unzip) = (median(taps), median(unzips));
+        let size = fs::metadata(&file)?.len() as f64 / 1e6;
+        println!("{rows} rows, {order:?}, {size:.1} MB zipped");
+        println!("tap-freshchat   {:>8.3} s", tap.as_secs_f64());
+        println!("unzip | wc      {:>8.3} s", unzip.as_secs_f64());
+        let (beside, most) = match order {
+            Order::Sorted => (unzip, MOST_RATIO),
+            _ => (sorted, MOST_OF_SORTED),
+        };
+        let ratio = tap.as_secs_f64() / beside.as_secs_f64();
+        println!(
+            "ratio           {ratio:>8.2}    of {most}: {}",
+            judge(ratio <= most)
+        );
+        let fits = judge(memory < MOST_MEMORY);
+        println!(
+            "peak memory     {:>8.1} MiB of {}: {fits}",
+            memory as f64 / 1024.0,
+            MOST_MEMORY / 1024
+        );
+        if order == Order::Sorted {
+            sorted = tap;
+        }
+    }
+    Ok(())
 }
 
 fn judge(fits: bool) -> &'static str {
@@ -192,9 +228,9 @@ fn unzip(file: &Path, rows: u64) -> io::Result<Duration> {
     Ok(took)
 }
 
-/// Makes the zip, unless it is there: rows in the order of time, of which a
-/// fifth of the cells is random.
-fn make(file: &Path, rows: u64) -> io::Result<()> {
+/// Makes the zip, unless it is there: rows of which a fifth of the cells is
+/// random.
+fn make(file: &Path, rows: u64, order: Order) -> io::Result<()> {
     if file.exists() {
         return Ok(());
     }
@@ -207,20 +243,30 @@ fn make(file: &Path, rows: u64) -> io::Result<()> {
     let first = DateTime::from_timestamp(1_767_225_600, 0).expect("a time");
     let mut random = Random(1);
     for row in 0..rows {
-        let time = first + TimeDelta::milliseconds(row as i64 * 37 + random.below(37) as i64);
-        write_row(&mut out, time, &mut random)?;
+        let number = match order {
+            Order::Sorted => row,
+            Order::Random => row * STRIDE % rows,
+            Order::Shared => row * STRIDE % rows / 2,
+        };
+        let time = first + TimeDelta::milliseconds(number as i64 * 37);
+        write_row(&mut out, number, time, &mut random)?;
     }
     let zip = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     zip.finish()?.flush()?;
     fs::rename(part, file)
 }
 
-fn write_row(out: &mut impl Write, time: DateTime<Utc>, random: &mut Random) -> io::Result<()> {
+fn write_row(
+    out: &mut impl Write,
+    number: u64,
+    time: DateTime<Utc>,
+    random: &mut Random,
+) -> io::Result<()> {
     const CHANNELS: [&str; 4] = ["Billing", "Sales", "Support, general", "Returns"];
     const ACTORS: [&str; 4] = ["USER", "AGENT", "SYSTEM", "BOT"];
     let (channel, group, actor) = (random.below(4), random.below(6), random.below(4));
     let agent = random.below(500);
-    let interaction = random.below(90_000_000) + 10_000_000;
+    let interaction = Random(number).below(90_000_000) + 10_000_000;
     let millis = time.timestamp_millis();
     writeln!(
         out,

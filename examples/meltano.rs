@@ -104,7 +104,10 @@ fn kind(schema: &Value) -> &'static str {
     if schema["format"] == "date-time" {
         return "date_iso8601";
     }
-    match schema["type"].as_str().unwrap() {
+    // Of several types, Meltano is told the one that can be written in its YAML
+    // in the most ways.
+    let types = schema["type"].as_array().and_then(|types| types.last());
+    match types.unwrap_or(&schema["type"]).as_str().unwrap() {
         "integer" => "integer",
         "number" => "decimal",
         "boolean" => "boolean",

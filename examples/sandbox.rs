@@ -30,6 +30,9 @@ struct Args {
     /// Records have all fields that are known of, and some that no document names
     #[arg(long)]
     all_fields: bool,
+    /// Rows of reports as a later extraction has them: renamed, reassigned, filled in, grown
+    #[arg(long)]
+    rewritten_reports: bool,
     /// Also write the config to this file
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -55,6 +58,7 @@ fn main() -> std::io::Result<()> {
         // Some of a message's fields stand only in long conversations.
         options.quirks.message_counts_cycle = true;
     }
+    options.quirks.reports.rewritten = args.rewritten_reports;
     let sandbox = Sandbox::start(options);
     let config = format!("{:#}\n", sandbox.config());
     if let Some(file) = args.counts {

@@ -88,7 +88,7 @@ fn text(schema: &Value) -> String {
         } else {
             format!(" [{default}]")
         };
-        let (kind, description) = (word(&setting["type"]), word(&setting["description"]));
+        let (kind, description) = (kind(&setting["type"]), word(&setting["description"]));
         // Writing to a String can't fail.
         let _ = writeln!(out, "  {name} ({kind}){default}\n      {description}");
     }
@@ -110,10 +110,18 @@ fn markdown(schema: &Value) -> String {
     );
     for (name, setting) in settings(schema) {
         let default = default(schema, name, setting);
-        let (kind, description) = (word(&setting["type"]), word(&setting["description"]));
+        let (kind, description) = (kind(&setting["type"]), word(&setting["description"]));
         let _ = writeln!(out, "| `{name}` | {kind} | {default} | {description} |");
     }
     out
+}
+
+/// The types that a setting may have.
+fn kind(types: &Value) -> String {
+    match types.as_array() {
+        Some(types) => types.iter().map(word).collect::<Vec<_>>().join(" or "),
+        None => word(types).to_owned(),
+    }
 }
 
 fn word(value: &Value) -> &str {

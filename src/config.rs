@@ -17,6 +17,7 @@ use crate::extract::metrics::{self, Aggregator, GroupBy, Interval, Metric};
 use crate::freshchat::{Address, clock};
 use crate::logging;
 use crate::secret::Secret;
+use crate::streams::ReportSource;
 use crate::timestamp;
 
 /// The JSON Schema of the config file.
@@ -65,8 +66,8 @@ pub struct Settings {
     pub rate_limit_reserve_percent: f64,
     #[serde(rename = "lookback_seconds", deserialize_with = "seconds")]
     pub lookback: Duration,
-    #[serde(rename = "report_lookback_hours", deserialize_with = "hours")]
-    pub report_lookback: Duration,
+    #[serde(default, rename = "report_lookback_hours")]
+    pub report_lookback: ReportLookback,
     #[serde(
         rename = "report_request_interval_seconds",
         deserialize_with = "seconds"
@@ -90,6 +91,35 @@ pub struct Settings {
     pub emit_activate_version_messages: bool,
     #[serde(default = "default_user_agent")]
     pub user_agent: String,
+}
+
+/// How far before their bookmarks report streams are read again.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(untagged)]
+pub enum ReportLookback {
+    /// Each for as long as its rows may change.
+    #[default]
+    ByEvent,
+    /// All alike.
+    #[serde(deserialize_with = "hours")]
+    All(Duration),
+    /// These events, by their names in the API, in hours.
+    Named(HashMap<String, f64>),
+}
+
+impl ReportLookback {
+    /// The lookback of a report.
+    pub fn of(&self, source: &ReportSource) -> Duration {
+        let own = Duration::from_secs(u64::from(source.settled_after_hours) * 3600);
+        match self {
+            ReportLookback::ByEvent => own,
+            ReportLookback::All(lookback) => *lookback,
+            ReportLookback::Named(events) => events
+                .get(source.event)
+                // The schema bounds it.
+                .map_or(own, |hours| Duration::from_secs_f64(hours * 3600.0)),
+        }
+    }
 }
 
 /// Reads the sources in their order; later ones win, and the environment wins
@@ -364,6 +394,12 @@ fn setting(origin: &str, name: &str, problem: impl ToString) -> Error {
 /// The text of an environment variable as the setting's type, or the name of
 /// the type that it isn't.
 fn cast(text: String, property: &Value) -> std::result::Result<Value, &'static str> {
+    if property["type"].is_array() {
+        return match serde_json::from_str(&text) {
+            Ok(value @ (Value::Number(_) | Value::Object(_))) => Ok(value),
+            _ => Err("number and no JSON object"),
+        };
+    }
     match property["type"].as_str().unwrap_or_default() {
         "integer" => text
             .parse::<i64>()

@@ -80,6 +80,8 @@ pub enum Error {
     },
     /// A raw report can't be had that names the conversations to read.
     Discovery(Box<Error>),
+    /// A temporary file can't be made, read or written.
+    TemporaryFile(Arc<io::Error>),
     /// A bookmark lies ahead of the run's start.
     Ahead {
         stream: &'static str,
@@ -150,6 +152,7 @@ impl Error {
             | Error::BadBookmark { .. }
             | Error::Report { .. }
             | Error::Discovery(_)
+            | Error::TemporaryFile(_)
             | Error::Ahead { .. }
             | Error::Output(_)
             | Error::Stopped
@@ -170,6 +173,11 @@ impl Error {
                 | Error::Output(_)
                 | Error::StdoutClosed
         )
+    }
+
+    /// A temporary file can't be made, read or written.
+    pub fn temporary_file(source: io::Error) -> Self {
+        Error::TemporaryFile(Arc::new(source))
     }
 
     /// The answer with which the API refuses a whole endpoint, and not one
@@ -316,6 +324,10 @@ impl fmt::Display for Error {
                 f,
                 "the reports that name the conversations can't all be read: {error}; \
                  `conversation_discovery` `users` goes without them"
+            ),
+            Error::TemporaryFile(source) => write!(
+                f,
+                "a temporary file: {source}; is there room in the folder for temporary files (TMPDIR)?"
             ),
             Error::Ahead {
                 stream,

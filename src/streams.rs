@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use crate::error::ApiError;
-use crate::extract::reports::{Aliases, Cut};
+use crate::extract::reports::{Aliases, Cut, Identity, RowTime};
 use crate::freshchat::Shape;
 use crate::singer::{Entry, Fields};
 
@@ -67,13 +67,81 @@ pub struct ListSource {
 pub struct ReportSource {
     /// The event's name in the API.
     pub event: &'static str,
+    /// Whether some accounts know the event by its name in lower case only.
+    pub lower_case: bool,
     /// How its time is cut into jobs.
     pub cut: Cut,
     /// Columns that the API misspells: `(misspelt, property)`.
     pub aliases: Aliases,
+    /// What tells its rows apart for good.
+    pub identity: Identity,
+    /// For how long after their time its rows may still change, in hours.
+    pub settled_after_hours: u32,
     /// Whether it is one of those that together name each conversation that
     /// changed.
     pub names_conversations: bool,
+}
+
+/// Interactions by all of their names: the first one that a row has counts.
+const INTERACTION: &[&[&str]] = &[&["interaction_id", "interaction_raw_id", "conversation_id"]];
+
+/// A row of most reports may still come or change for so long, in hours.
+const TWO_DAYS: u32 = 48;
+
+/// Ratings, labels and resolutions come late, in hours.
+const TWO_WEEKS: u32 = 14 * 24;
+
+impl ReportSource {
+    /// A report of what happened to interactions.
+    const fn of_interactions(event: &'static str) -> Self {
+        Self::new(event, INTERACTION, RowTime::Column("created_at"))
+    }
+
+    /// A report of what agents did.
+    const fn of_agents(event: &'static str) -> Self {
+        Self::new(event, &[&["agent_id"]], RowTime::Column("created_at"))
+    }
+
+    const fn new(
+        event: &'static str,
+        of: &'static [&'static [&'static str]],
+        time: RowTime,
+    ) -> Self {
+        Self {
+            event,
+            lower_case: false,
+            cut: Cut::Months,
+            aliases: &[],
+            identity: Identity { of, time },
+            settled_after_hours: TWO_DAYS,
+            names_conversations: false,
+        }
+    }
+
+    const fn cut(mut self, cut: Cut) -> Self {
+        self.cut = cut;
+        self
+    }
+
+    const fn lower_case(mut self) -> Self {
+        self.lower_case = true;
+        self
+    }
+
+    const fn misspelt(mut self, aliases: Aliases) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    const fn settles_late(mut self) -> Self {
+        self.settled_after_hours = TWO_WEEKS;
+        self
+    }
+
+    const fn names_conversations(mut self) -> Self {
+        self.names_conversations = true;
+        self
+    }
 }
 
 impl ListSource {
@@ -110,32 +178,18 @@ macro_rules! stream {
     };
 }
 
-/// A raw report, whose rows have no key of their own unless one is given.
+/// A raw report, whose rows are known by an id that the tap makes.
 macro_rules! report {
-    (@ $names:literal, $name:literal, $event:literal, $cut:expr, $aliases:expr, $key:expr, $replication_key:literal) => {
+    ($name:literal, $replication_key:literal, $source:expr) => {
         stream!(
             $name,
-            $key,
+            ["_row_id"],
             Some($replication_key),
-            Source::Report(ReportSource {
-                event: $event,
-                cut: $cut,
-                aliases: $aliases,
-                names_conversations: $names,
-            })
+            Source::Report($source)
         )
     };
-    (@ $names:literal, $name:literal, $event:literal, $aliases:expr) => {
-        report!(@ $names, $name, $event, Cut::Months, $aliases, ["_row_id"], "created_at")
-    };
-    (@ $names:literal, $name:literal, $event:literal) => {
-        report!(@ $names, $name, $event, &[])
-    };
-    (names_conversations, $($row:tt)+) => {
-        report!(@ true, $($row)+)
-    };
-    ($($row:tt)+) => {
-        report!(@ false, $($row)+)
+    ($name:literal, $source:expr) => {
+        report!($name, "created_at", $source)
     };
 }
 
@@ -148,6 +202,30 @@ const CHANNELS: ListSource = ListSource::new("channels", Shape::List("channels")
 const ROLES: ListSource = ListSource::new("roles", Shape::List("roles")).paged();
 const OUTBOUND_MESSAGES: ListSource =
     ListSource::new("outbound-messages", Shape::List("outbound_messages"));
+
+/// A message's id is unique within its interaction only, so its time is part
+/// of the identity, too.
+const CHAT_TRANSCRIPT: ReportSource = ReportSource::new(
+    "Chat-Transcript",
+    &[&["conversation_id"], &["message_id"]],
+    RowTime::Column("created_time"),
+)
+.cut(Cut::Days);
+
+const CLASSIC: ReportSource = ReportSource::new(
+    "Classic",
+    &[&["interaction_id"]],
+    RowTime::Column("created_timestamp"),
+)
+.cut(Cut::Days)
+.lower_case()
+.settles_late();
+
+/// The document is not clear on what `report_start_time` is.
+const AGENT_PERFORMANCE: ReportSource =
+    ReportSource::new("Agent-performance", &[&["agent_id"]], RowTime::Period)
+        .cut(Cut::ClosedDays)
+        .lower_case();
 
 /// The agents, whom metrics are filtered by.
 pub const AGENTS: ListSource = ListSource::new("agents", Shape::List("agents"))
@@ -188,33 +266,22 @@ pub static STREAMS: [Stream; 32] = [
         Source::MetricsInstant
     ),
     stream!("deletions", ["entity", "id"], Some("detected_at"), Source::Deletions),
-    report!("report_chat_transcript", "Chat-Transcript", Cut::Days, &[], ["message_id"], "created_time"),
-    report!(names_conversations, "report_conversation_created", "Conversation-Created", &[("conversation_url", "conv_url")]),
-    report!(names_conversations, "report_message_sent", "Message-Sent"),
-    report!(names_conversations, "report_conversation_resolved", "Conversation-Resolved"),
-    report!(
-        "report_conversation_resolution_label",
-        "Conversation-Resolution-Label",
-        &[("abel_sub_category_name", "label_sub_category_name")]
-    ),
-    report!("report_csat_score", "CSAT-Score"),
-    report!("report_first_response_time", "First-Response-Time"),
-    report!("report_response_time", "Response-Time"),
-    report!("report_resolution_time", "Resolution-Time"),
-    report!(names_conversations, "report_conversation_agent_assigned", "Conversation-Agent-Assigned"),
-    report!(names_conversations, "report_conversation_group_assigned", "Conversation-Group-Assigned"),
-    report!("report_agent_activity", "Agent-Activity"),
-    report!("report_agent_intelliassign_activity", "Agent-Intelliassign-Activity"),
-    report!("report_conversation_activity", "Conversation-Activity"),
-    report!("report_classic", "Classic", Cut::Days, &[], ["interaction_id"], "created_timestamp"),
-    report!(
-        "report_agent_performance",
-        "Agent-performance",
-        Cut::ClosedDays,
-        &[],
-        ["agent_id", "report_start_time", "report_end_time"],
-        "report_end_time"
-    ),
+    report!("report_chat_transcript", "created_time", CHAT_TRANSCRIPT),
+    report!("report_conversation_created", ReportSource::of_interactions("Conversation-Created").misspelt(&[("conversation_url", "conv_url")]).names_conversations()),
+    report!("report_message_sent", ReportSource::of_interactions("Message-Sent").names_conversations()),
+    report!("report_conversation_resolved", ReportSource::of_interactions("Conversation-Resolved").names_conversations()),
+    report!("report_conversation_resolution_label", ReportSource::of_interactions("Conversation-Resolution-Label").misspelt(&[("abel_sub_category_name", "label_sub_category_name")]).settles_late()),
+    report!("report_csat_score", ReportSource::of_interactions("CSAT-Score").settles_late()),
+    report!("report_first_response_time", ReportSource::of_interactions("First-Response-Time")),
+    report!("report_response_time", ReportSource::of_interactions("Response-Time")),
+    report!("report_resolution_time", ReportSource::of_interactions("Resolution-Time").settles_late()),
+    report!("report_conversation_agent_assigned", ReportSource::of_interactions("Conversation-Agent-Assigned").names_conversations()),
+    report!("report_conversation_group_assigned", ReportSource::of_interactions("Conversation-Group-Assigned").names_conversations()),
+    report!("report_agent_activity", ReportSource::of_agents("Agent-Activity")),
+    report!("report_agent_intelliassign_activity", ReportSource::of_agents("Agent-Intelliassign-Activity")),
+    report!("report_conversation_activity", ReportSource::of_interactions("Conversation-Activity").settles_late()),
+    report!("report_classic", "created_timestamp", CLASSIC),
+    report!("report_agent_performance", "_period_end", AGENT_PERFORMANCE),
 ];
 
 /// The stream of this name.

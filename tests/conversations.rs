@@ -215,8 +215,8 @@ fn the_next_run_reads_what_changed() {
         let mut options = account(50);
         options.quirks.conversation_times = times;
         let sandbox = Sandbox::start(options);
-        // The server tells whole seconds.
-        let before = Utc::now() - chrono::Duration::seconds(1);
+        // The server tells its time in whole seconds.
+        let before = Utc::now() - chrono::TimeDelta::seconds(5);
         let first = walk(&sandbox).succeed();
         for (stream, key) in [
             ("conversations", "updated_time"),

@@ -1,13 +1,38 @@
 //! Distinct ids, in one order and in little memory.
 
 use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::iter::Peekable;
+use std::mem;
+use std::os::unix::fs::FileExt;
 
 use uuid::Uuid;
 
-/// A set of ids. A million of them that are UUIDs or numbers take less than
-/// 64 MiB.
-#[derive(Debug, Default)]
-pub struct Ids(BTreeSet<Id>);
+/// What the ids in memory may take, in bytes: past it they go to a temporary
+/// file.
+const IN_MEMORY: usize = 24 << 20;
+
+/// What an id takes in the set, beside the bytes of a text: its own size, free
+/// places of the tree, and what the allocator adds.
+const EACH: usize = 48;
+
+/// Bytes of the file that are read or written at once.
+const CHUNK: usize = 32 * 1024;
+
+/// A set of ids. A million of them take less than 64 MiB, whatever their form.
+#[derive(Default)]
+pub struct Ids {
+    memory: BTreeSet<Id>,
+    /// About how many bytes these take.
+    bytes: usize,
+    /// Without a name: nothing is left of it.
+    file: Option<File>,
+    /// Where in the file each run of ids ends; those of one are in order.
+    runs: Vec<u64>,
+    /// All ids up to this one are taken out.
+    skipped_to: Option<Id>,
+}
 
 /// An id, as small as its form allows, and with the order of its form.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,25 +45,147 @@ enum Id {
 
 impl Ids {
     /// Adds an id, unless it is there already.
-    pub fn insert(&mut self, id: &str) {
-        self.0.insert(Id::of(id));
+    ///
+    /// # Errors
+    /// The temporary file can't be made or written.
+    pub fn insert(&mut self, id: &str) -> io::Result<()> {
+        let id = Id::of(id);
+        let size = EACH + id.text_size();
+        if self.memory.insert(id) {
+            self.bytes += size;
+        }
+        match self.bytes > IN_MEMORY {
+            true => self.write_run(),
+            false => Ok(()),
+        }
     }
 
     /// Takes out all ids up to this one, which need not be there.
     pub fn skip_to(&mut self, id: &str) {
-        let id = Id::of(id);
-        self.0 = self.0.split_off(&id);
-        self.0.remove(&id);
+        self.skipped_to = self.skipped_to.take().max(Some(Id::of(id)));
     }
 
     /// Number of ids.
-    pub fn len(&self) -> usize {
-        self.0.len()
+    ///
+    /// # Errors
+    /// The temporary file can't be read.
+    pub fn len(&self) -> io::Result<usize> {
+        self.iter().try_fold(0, |count, id| id.map(|_| count + 1))
     }
 
     /// The ids, as they were given, in the set's order.
-    pub fn into_texts(self) -> impl Iterator<Item = String> {
-        self.0.into_iter().map(Id::into_text)
+    ///
+    /// # Errors
+    /// Each item may be one: the temporary file can't be read.
+    pub fn iter(&self) -> impl Iterator<Item = io::Result<String>> {
+        let starts = [0].into_iter().chain(self.runs.iter().copied());
+        let runs = starts.zip(&self.runs).zip(self.file.iter().cycle());
+        let runs = runs.map(|((start, end), file)| -> Source {
+            Box::new(Run {
+                rest: BufReader::with_capacity(
+                    CHUNK,
+                    Section {
+                        file,
+                        start,
+                        end: *end,
+                    },
+                ),
+            })
+        });
+        let memory: Source = Box::new(self.memory.iter().cloned().map(Ok));
+        Merged {
+            sources: runs.chain([memory]).map(Iterator::peekable).collect(),
+            last: self.skipped_to.clone(),
+        }
+    }
+
+    /// Moves the ids in memory to the file.
+    fn write_run(&mut self) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            None => self.file.insert(tempfile::tempfile()?),
+        };
+        let mut out = BufWriter::with_capacity(CHUNK, file);
+        for id in mem::take(&mut self.memory) {
+            id.write(&mut out)?;
+        }
+        let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        self.runs.push(file.stream_position()?);
+        self.bytes = 0;
+        Ok(())
+    }
+}
+
+/// Ids in order.
+type Source<'a> = Box<dyn Iterator<Item = io::Result<Id>> + Send + 'a>;
+
+/// The distinct ids of several sources, in order.
+struct Merged<'a> {
+    sources: Vec<Peekable<Source<'a>>>,
+    /// Only ids behind this one come.
+    last: Option<Id>,
+}
+
+impl Iterator for Merged<'_> {
+    type Item = io::Result<String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let mut first: Option<(usize, &Id)> = None;
+            let mut failed = None;
+            for (at, source) in self.sources.iter_mut().enumerate() {
+                match source.peek() {
+                    Some(Ok(id)) if first.is_none_or(|(_, least)| id < least) => {
+                        first = Some((at, id));
+                    }
+                    Some(Err(_)) => failed = Some(at),
+                    _ => {}
+                }
+            }
+            let at = failed.or(first.map(|(at, _)| at))?;
+            match self.sources[at].next()? {
+                Err(error) => return Some(Err(error)),
+                Ok(id) if self.last.as_ref().is_some_and(|last| id <= *last) => {}
+                Ok(id) => {
+                    self.last = Some(id.clone());
+                    return Some(Ok(id.into_text()));
+                }
+            }
+        }
+    }
+}
+
+/// A run of ids in the file.
+struct Run<'a> {
+    rest: BufReader<Section<'a>>,
+}
+
+impl Iterator for Run<'_> {
+    type Item = io::Result<Id>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.rest.fill_buf() {
+            Ok([]) => None,
+            Ok(_) => Some(Id::read(&mut self.rest)),
+            Err(error) => Some(Err(error)),
+        }
+    }
+}
+
+/// A part of a file, whose position nobody moves.
+struct Section<'a> {
+    file: &'a File,
+    start: u64,
+    end: u64,
+}
+
+impl Read for Section<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.end - self.start).unwrap_or(usize::MAX);
+        let length = buffer.len().min(left);
+        let read = self.file.read_at(&mut buffer[..length], self.start)?;
+        self.start += read as u64;
+        Ok(read)
     }
 }
 
@@ -68,6 +215,45 @@ impl Id {
             Self::Text(text) => text.into(),
         }
     }
+
+    /// The bytes that it takes beside its own size.
+    fn text_size(&self) -> usize {
+        match self {
+            Self::Uuid(_) | Self::Number(_) => 0,
+            Self::Text(text) => text.len(),
+        }
+    }
+
+    fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        let (form, bytes) = match self {
+            Self::Uuid(bytes) => (0, bytes.as_slice()),
+            Self::Number(bytes) => (1, bytes.as_slice()),
+            Self::Text(text) => (2, text.as_bytes()),
+        };
+        out.write_all(&[form])?;
+        out.write_all(&(bytes.len() as u64).to_le_bytes())?;
+        out.write_all(bytes)
+    }
+
+    /// Reads what [`Id::write`] wrote.
+    fn read(from: &mut impl Read) -> io::Result<Self> {
+        let (mut form, mut length) = ([0], [0; 8]);
+        from.read_exact(&mut form)?;
+        from.read_exact(&mut length)?;
+        let mut bytes = Vec::new();
+        from.take(u64::from_le_bytes(length))
+            .read_to_end(&mut bytes)?;
+        let damaged = || io::Error::from(io::ErrorKind::InvalidData);
+        let number = |bytes: Vec<u8>| <[u8; 16]>::try_from(bytes).map_err(|_| damaged());
+        match form {
+            [0] => Ok(Self::Uuid(number(bytes)?)),
+            [1] => Ok(Self::Number(number(bytes)?)),
+            _ => {
+                let text = String::from_utf8(bytes).map_err(|_| damaged())?;
+                Ok(Self::Text(text.into()))
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -86,18 +272,23 @@ mod tests {
         "86a76727-f5f7-40b5-8f93-309043646b1c20230415141608",
     ];
 
-    fn texts(ids: Ids) -> Vec<String> {
-        ids.into_texts().collect()
+    fn texts(ids: &Ids) -> Vec<String> {
+        ids.iter().collect::<io::Result<_>>().unwrap()
     }
 
     #[test]
     fn are_given_back_as_they_were_in_one_order() {
-        let mut ids = Ids::default();
-        for id in IDS.iter().rev().chain(&IDS) {
-            ids.insert(id);
+        for is_on_disk in [false, true] {
+            let mut ids = Ids::default();
+            for (at, id) in IDS.iter().rev().chain(&IDS).enumerate() {
+                ids.insert(id).unwrap();
+                if is_on_disk && at % 4 == 0 {
+                    ids.write_run().unwrap();
+                }
+            }
+            assert_eq!(ids.len().unwrap(), IDS.len());
+            assert_eq!(texts(&ids), IDS);
         }
-        assert_eq!(ids.len(), IDS.len());
-        assert_eq!(texts(ids), IDS);
         assert!(IDS.is_sorted_by(|one, other| is_before(one, other)));
     }
 
@@ -107,16 +298,27 @@ mod tests {
             for is_there in [true, false] {
                 let mut ids = Ids::default();
                 let given = IDS.iter().filter(|own| is_there || *own != id);
-                given.for_each(|id| ids.insert(id));
+                given.for_each(|id| ids.insert(id).unwrap());
                 ids.skip_to(id);
-                assert_eq!(texts(ids), IDS[at + 1..]);
+                assert_eq!(texts(&ids), IDS[at + 1..]);
             }
         }
     }
 
     #[test]
-    fn a_million_fit() {
-        // The nodes of the tree are half full at least: 5 of 11 places.
-        assert!(size_of::<Id>() * 11 / 5 * 1_000_000 < 56 << 20);
+    fn many_long_ones_are_given_back_and_few_stand_in_memory() {
+        let mut ids = Ids::default();
+        // In no order, and some of them twice.
+        let number = |at: u64| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 1_000_003;
+        let count = 600_000;
+        for at in 0..count {
+            ids.insert(&format!("app_{:09}_feedback", number(at)))
+                .unwrap();
+        }
+        assert!(ids.runs.len() == 1 && ids.bytes <= IN_MEMORY);
+        let distinct: std::collections::HashSet<u64> = (0..count).map(number).collect();
+        assert_eq!(ids.len().unwrap(), distinct.len());
+        let ids = texts(&ids);
+        assert!(ids.is_sorted() && ids.windows(2).all(|pair| pair[0] != pair[1]));
     }
 }

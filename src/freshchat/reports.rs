@@ -19,6 +19,9 @@ const PENDING: [&str; 2] = ["PENDING", "IN_PROGRESS"];
 
 const FAILED: &str = "FAILED";
 
+/// The relation of a job's link to the job itself.
+const ITSELF: &str = "extracts";
+
 /// The `error_code` of an event that the account doesn't know.
 const UNKNOWN_EVENT: &str = "5";
 
@@ -27,8 +30,20 @@ const UNKNOWN_EVENT: &str = "5";
 pub enum Progress {
     Pending,
     Failed,
-    /// The links to its parts, in the order of time; none: the report is empty.
-    Done(Vec<String>),
+    /// Its parts, in the order of time; none: the report is empty.
+    Done(Vec<Part>),
+    /// It is done, and says neither where its parts are nor that it has none.
+    Bare,
+}
+
+/// A file of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// The address of the file, which is the key to it, too.
+    pub link: String,
+    /// The time that it is about, where the API says so.
+    pub from: Option<DateTime<Utc>>,
+    pub to: Option<DateTime<Utc>>,
 }
 
 /// Asks for a report of an event, from `from` on and before `to`; the job's id.
@@ -66,21 +81,27 @@ pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -
         Value::String(code) => code,
         code => code.to_string(),
     };
-    let unknown = code == UNKNOWN_EVENT;
-    accepted.id.ok_or_else(|| {
-        let error = Box::new(ApiError {
-            endpoint: ENDPOINT,
-            request: format!("POST {ENDPOINT}"),
-            status: 200,
-            code,
-            message: accepted.error_message,
-            trace: None,
-            retry_after: None,
-        });
-        match unknown {
-            true => Error::UnknownEvent(error),
-            false => Error::Api(error),
-        }
+    if let Some(id) = accepted.id.filter(|id| !id.is_empty()) {
+        return Ok(id);
+    }
+    let request = format!("POST {ENDPOINT}");
+    if code.is_empty() && accepted.error_message.is_empty() {
+        let problem = "the answer names no job".into();
+        return Err(Error::Unexpected { request, problem });
+    }
+    let is_unknown = code == UNKNOWN_EVENT;
+    let error = Box::new(ApiError {
+        endpoint: ENDPOINT,
+        request,
+        status: 200,
+        code,
+        message: accepted.error_message,
+        trace: None,
+        retry_after: None,
+    });
+    Err(match is_unknown {
+        true => Error::UnknownEvent(error),
+        false => Error::Api(error),
     })
 }
 
@@ -97,55 +118,104 @@ pub fn look(api: &Api, id: &str) -> Result<Progress> {
     api.get(&get, |body| Ok(progress(serde_json::from_str(&body)?)))
 }
 
+/// A finished job has `links`; the vendor's older specification has one `link`
+/// in their place.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
     status: Value,
     #[serde(default)]
-    links: Option<Vec<Part>>,
+    links: Option<Vec<AnswerPart>>,
+    #[serde(default)]
+    link: Value,
 }
 
 /// One document says `from` and `to`, another `from_date` and `to_date`. All
 /// are plain values: an error of the parser would show what it found instead,
 /// and a link is the key to its file.
 #[derive(Deserialize)]
-struct Part {
+struct AnswerPart {
     #[serde(default)]
     link: Value,
     #[serde(default, alias = "from_date")]
     from: Value,
+    #[serde(default, alias = "to_date")]
+    to: Value,
     #[serde(default)]
     status: Value,
 }
 
-impl Part {
-    fn link(&self) -> Option<String> {
-        let link = self.link.as_str().or_else(|| self.link["href"].as_str());
-        link.map(str::to_owned)
+impl AnswerPart {
+    fn part(&self) -> Option<Part> {
+        let time = |value: &Value| value.as_str().and_then(timestamp::parse);
+        Some(Part {
+            link: address(&self.link)?,
+            from: time(&self.from),
+            to: time(&self.to),
+        })
     }
 }
 
-/// A job is done when each of its links is; an unknown word counts as pending.
-fn progress(answer: Answer) -> Progress {
+impl Answer {
+    /// The parts; none where the answer doesn't speak of any.
+    fn take_parts(&mut self) -> Option<Vec<AnswerPart>> {
+        // A job may also refer to itself, by a path on this host.
+        let is_file = |address: String| address.contains("://") && self.link["rel"] != ITSELF;
+        let single = address(&self.link)
+            .is_some_and(is_file)
+            .then(|| AnswerPart {
+                link: self.link.take(),
+                from: Value::Null,
+                to: Value::Null,
+                status: Value::Null,
+            });
+        match self.links.take() {
+            Some(parts) if !parts.is_empty() => Some(parts),
+            empty => single.map(|part| vec![part]).or(empty),
+        }
+    }
+}
+
+fn address(link: &Value) -> Option<String> {
+    let address = link.as_str().or_else(|| link["href"].as_str());
+    address.map(str::to_owned)
+}
+
+/// A job is done when each of its links is; a link without a status is as far
+/// as the job. An unknown word counts as pending.
+fn progress(mut answer: Answer) -> Progress {
     let is = |status: &Value, words: &[&str]| {
         let status = status.as_str().unwrap_or_default();
         words.iter().any(|word| status.eq_ignore_ascii_case(word))
     };
-    let mut parts = answer.links.unwrap_or_default();
+    let named = answer.take_parts();
+    let is_bare = named.is_none();
+    let parts = named.unwrap_or_default();
+    let of_part = |part: &AnswerPart| match part.status.as_str() {
+        None | Some("") => answer.status.clone(),
+        Some(_) => part.status.clone(),
+    };
+    let statuses: Vec<Value> = parts.iter().map(of_part).collect();
     let failed = |status: &Value| is(status, &[FAILED]);
-    if failed(&answer.status) || parts.iter().any(|part| failed(&part.status)) {
+    if failed(&answer.status) || statuses.iter().any(failed) {
         return Progress::Failed;
     }
     // While the job itself is pending, its list of links may still grow.
     let job_done =
         is(&answer.status, &DONE) || (!parts.is_empty() && !is(&answer.status, &PENDING));
-    if !job_done || !parts.iter().all(|part| is(&part.status, &DONE)) {
+    if !job_done || !statuses.iter().all(|status| is(status, &DONE)) {
         return Progress::Pending;
     }
+    if is_bare {
+        return Progress::Bare;
+    }
+    let parts: Option<Vec<Part>> = parts.iter().map(AnswerPart::part).collect();
+    let Some(mut parts) = parts else {
+        return Progress::Pending;
+    };
     // A sort by time keeps the order of parts whose time can't be read.
-    parts.sort_by_key(|part| part.from.as_str().and_then(timestamp::parse));
-    let links: Option<Vec<String>> = parts.iter().map(Part::link).collect();
-    links.map_or(Progress::Pending, Progress::Done)
+    parts.sort_by_key(|part| part.from);
+    Progress::Done(parts)
 }
 
 #[cfg(test)]
@@ -163,13 +233,14 @@ mod tests {
     #[test]
     fn a_job_is_done_when_each_link_is() {
         let (early, late) = ("2020-01-01T00:00:00.000Z", "2020-01-02T00:00:00.000Z");
+        let time = |text: &str| timestamp::parse(text);
         let done = |links: &[&str]| {
-            Progress::Done(
-                links
-                    .iter()
-                    .map(|from| format!("https://s/{from}"))
-                    .collect(),
-            )
+            let part = |from: &&str| Part {
+                link: format!("https://s/{from}"),
+                from: time(from),
+                to: None,
+            };
+            Progress::Done(links.iter().map(part).collect())
         };
         for (status, links, expected) in [
             (
@@ -178,7 +249,18 @@ mod tests {
                 done(&[early, late]),
             ),
             ("SUCCESS", json!([]), done(&[])),
-            ("COMPLETED", json!(null), done(&[])),
+            ("COMPLETED", json!(null), Progress::Bare),
+            ("PENDING", json!(null), Progress::Pending),
+            (
+                "COMPLETED",
+                json!([{"link": {"href": format!("https://s/{early}")}, "from": early, "status": null}]),
+                done(&[early]),
+            ),
+            (
+                "PENDING",
+                json!([{"link": {"href": format!("https://s/{early}")}, "from": early}]),
+                Progress::Pending,
+            ),
             (
                 "COMPLETED",
                 json!([part(early, "PENDING")]),
@@ -213,9 +295,40 @@ mod tests {
             {"link": {"href": "https://s/b"}, "from_date": late, "to_date": late, "status": "COMPLETED"},
             {"link": {"href": "https://s/a"}, "from_date": early, "to_date": late, "status": "COMPLETED"},
         ]});
+        let part = |link: &str, from| Part {
+            link: link.to_owned(),
+            from: time(from),
+            to: time(late),
+        };
         assert_eq!(
             read(other_names),
-            Progress::Done(vec!["https://s/a".into(), "https://s/b".into()])
+            Progress::Done(vec![part("https://s/a", early), part("https://s/b", late)])
         );
+    }
+
+    #[test]
+    fn a_job_may_have_one_link() {
+        let done = Progress::Done(vec![Part {
+            link: "https://s/a".into(),
+            from: None,
+            to: None,
+        }]);
+        let link = json!({"rel": "extraction", "href": "https://s/a"});
+        assert_eq!(read(json!({"status": "COMPLETED", "link": link})), done);
+        assert_eq!(
+            read(json!({"status": "success", "links": null, "link": "https://s/a"})),
+            done
+        );
+        assert_eq!(
+            read(json!({"status": "PENDING", "link": link})),
+            Progress::Pending
+        );
+        let itself = json!({"rel": "extracts", "href": "/reports/raw/j-1"});
+        assert_eq!(
+            read(json!({"status": "COMPLETED", "link": itself})),
+            Progress::Bare
+        );
+        let empty = json!({"status": "COMPLETED", "links": [], "link": itself});
+        assert_eq!(read(empty), Progress::Done(Vec::new()));
     }
 }

@@ -4,9 +4,9 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use ureq::Agent;
-use ureq::http::{StatusCode, header};
+use ureq::http::{Response, StatusCode, header};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
 use url::Url;
 
 use super::address::is_loopback;
@@ -15,6 +15,12 @@ use super::address::is_loopback;
 const MOST_REDIRECTS: u32 = 5;
 
 const BUFFER: usize = 64 * 1024;
+
+/// Words of a 400 that stands for an expired link.
+const EXPIRED: [&str; 2] = ["ExpiredToken", "Request has expired"];
+
+/// So much of a refusal is read, in bytes.
+const SHORT_BODY: u64 = 4096;
 
 /// A client without a token.
 pub struct Storage {
@@ -28,8 +34,9 @@ pub struct Storage {
 pub enum DownloadError {
     /// The link isn't one to follow.
     Refused(String),
-    /// The storage answered with this status; 403 means that the link's hour
-    /// has passed.
+    /// The link's hour has passed.
+    Expired,
+    /// The storage answered with this status.
     Status(u16),
     /// The connection failed, or the file is shorter than announced.
     Broken(String),
@@ -79,7 +86,7 @@ impl Storage {
         let link = self.check(link)?;
         let mut response = self.agent.get(link.as_str()).call().map_err(broken)?;
         if response.status() != StatusCode::OK {
-            return Err(DownloadError::Status(response.status().as_u16()));
+            return Err(refusal(&mut response));
         }
         let announced: Option<u64> = response
             .headers()
@@ -123,6 +130,27 @@ impl Storage {
                 url.host_str().unwrap_or("nowhere")
             ))),
         }
+    }
+}
+
+/// What a refusal means: stores differ in how they say that a link has expired.
+fn refusal(response: &mut Response<Body>) -> DownloadError {
+    match response.status() {
+        StatusCode::FORBIDDEN => return DownloadError::Expired,
+        StatusCode::BAD_REQUEST => {}
+        status => return DownloadError::Status(status.as_u16()),
+    }
+    let mut body = Vec::new();
+    let read = response
+        .body_mut()
+        .as_reader()
+        .take(SHORT_BODY)
+        .read_to_end(&mut body);
+    let body = String::from_utf8_lossy(&body);
+    match (read, EXPIRED.iter().any(|words| body.contains(words))) {
+        (_, true) => DownloadError::Expired,
+        (Ok(_), false) => DownloadError::Status(400),
+        (Err(error), false) => broken(error.into()),
     }
 }
 

@@ -90,7 +90,7 @@ COMPARED = {
     "roles": {},
 }
 # The names of the runs, in order.
-RUNS = ["first", "second", "overlap", "versions"]
+RUNS = ["first", "second", "overlap", "rewritten", "versions"]
 # Columns that the tap fills by itself.
 ADDED_COLUMNS = {"business_hours": {"checked_at"}}
 # By column type, a key's value that no record of the account has.
@@ -99,6 +99,8 @@ GONE = {"text": "gone", "bigint": -1, "timestamp without time zone": datetime(19
 USERS = 1000
 LOOKBACK = timedelta(seconds=300)
 LONG_LOOKBACK = timedelta(days=20)
+# Longer than the account is old.
+WHOLE_REPORTS = timedelta(days=90)
 # The API's lower bound may exclude the time itself, so the tap asks from a little before.
 RESOLUTION = timedelta(milliseconds=1)
 # Seconds until this script gives up.
@@ -329,10 +331,12 @@ class Run:
 class Pipeline:
     """The programs, the servers and the runs."""
 
-    def __init__(self, programs, folder, account, postgres):
+    def __init__(self, programs, folder, account, later, postgres):
         self.programs = programs
         self.folder = folder
         self.account = account
+        # The same account, whose reports have changed.
+        self.later = later
         self.postgres = postgres
         self.catalog = json.loads(quiet([programs.tap, "--discover"], cwd=folder))
         self.runs = {}
@@ -355,22 +359,23 @@ class Pipeline:
         }
         return [self.programs.target, "--config", self.write(f"{name}-target.json", settings)]
 
-    def sync(self, name, state=None, **settings):
+    def sync(self, name, state=None, account=None, **settings):
         """tap | tee | target."""
         print(f"-- run: {name}", flush=True)
-        config = self.write(f"{name}-config.json", self.account.config | settings)
+        account = account or self.account
+        config = self.write(f"{name}-config.json", account.config | settings)
         tap = [self.programs.tap, "--config", config, "--catalog", self.selection]
         if state is not None:
             tap += ["--state", self.write(f"{name}-state.json", state)]
         output = self.folder / f"{name}.jsonl"
-        self.account.forget_requests()
+        account.forget_requests()
         commands = {"tap": tap, "tee": ["tee", output], "target": self.target(name)}
         exit_codes, printed = self.pipe(name, commands)
         run = self.runs[name] = Run(
             exit_codes=exit_codes,
             output=output,
             state=json.loads((printed.splitlines() or ["null"])[-1]),
-            requests=self.account.requests(),
+            requests=account.requests(),
             tables={stream: self.postgres.table(stream) for stream in STREAMS},
         )
         if any(exit_codes.values()):
@@ -419,9 +424,13 @@ class Pipeline:
         second = self.sync("second", first.state)
         seconds = LONG_LOOKBACK.total_seconds()
         overlap = self.sync("overlap", second.state, lookback_seconds=seconds)
+        hours = WHOLE_REPORTS.total_seconds() / 3600
+        rewritten = self.sync(
+            "rewritten", overlap.state, self.later, report_lookback_hours=hours
+        )
         for stream in STREAMS:
             self.plant(stream)
-        self.sync("versions", overlap.state, emit_activate_version_messages=True)
+        self.sync("versions", rewritten.state, emit_activate_version_messages=True)
 
     def plant(self, stream):
         """Puts a row of an earlier version into a table: one that the account lacks."""
@@ -761,6 +770,20 @@ def overlap_of_days(pipeline):
         expect(0 < count < whole, f"{stream}: the overlap has {count} of {whole} records")
 
 
+@check("rewritten run: rows of reports that come again replace themselves")
+def rows_replaced(pipeline):
+    before, after = pipeline.run("overlap").tables, pipeline.run("rewritten").tables
+    for stream in REPORTS:
+        old, new = (
+            {key_of(row, pipeline.keys(stream)): own_columns(stream, row) for row in rows}
+            for rows in (before[stream], after[stream])
+        )
+        expect_equal(len(after[stream]), len(before[stream]), f"{stream}: rows")
+        expect(old.keys() == new.keys(), f"{stream}: other keys")
+        same = sum(old[key] == new[key] for key in old)
+        expect_equal(same, 0, f"{stream}: rows with their old values")
+
+
 @check("no bookmark goes back, or passes the clock")
 def bookmarks(pipeline):
     for stream in STREAMS:
@@ -834,8 +857,11 @@ def main():
             folder.chmod(0o711)  # PostgreSQL's user passes through.
             (folder / "postgres").mkdir(mode=0o700)
             account = stack.enter_context(Account.start(programs.sandbox, folder))
+            (folder / "later").mkdir()
+            start = Account.start(programs.sandbox, folder / "later", USERS, "--rewritten-reports")
+            later = stack.enter_context(start)
             postgres = stack.enter_context(Postgres.start(folder / "postgres"))
-            pipeline = Pipeline(programs, folder, account, postgres)
+            pipeline = Pipeline(programs, folder, account, later, postgres)
         except Exception as error:
             print(f"FAILED  to start: {error!r}")
             passed, failed = 0, 1

@@ -2,12 +2,11 @@
 
 use std::io::Write;
 
-use freshchat_sandbox::Sandbox;
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
-use super::files::{EVENT, STREAM, rows_count, run, run_with};
-use super::{account, assert_rows, tap};
+use super::files::{EVENT, STREAM, rows_count, run, run_of_catalog, run_with};
+use crate::tap::catalog_of;
 
 fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut zip = ZipWriter::new(std::io::Cursor::new(Vec::new()));
@@ -46,8 +45,16 @@ fn a_file_that_is_none_of_the_report_fails_its_stream_before_any_row() {
             "no column of the file is known; its header is: <Error>, what",
         ),
         (
-            zip(&[("a.csv", good), ("manifest.json", json)]),
+            zip(&[("a.csv", good), ("b.csv", json)]),
+            "no column of b.csv is known; its header is: {\"files\": 1}",
+        ),
+        (
+            zip(&[("manifest.json", json)]),
             "no column of manifest.json is known; its header is: {\"files\": 1}",
+        ),
+        (
+            zip(&[("__MACOSX/._a.csv", json)]),
+            "the zip has notes of a Mac and no report",
         ),
         (long.clone().into_bytes(), "its header is: yyyy"),
         (
@@ -61,13 +68,17 @@ fn a_file_that_is_none_of_the_report_fails_its_stream_before_any_row() {
         assert!(!run.stderr.contains(&long[..500]), "it is cut");
         assert_eq!(run.of_type("RECORD").len(), 0);
     }
-    let keyless = b"conversation_id,created_time\nx,2026-01-02T03:04:05.678Z\n";
-    let run = run("report_chat_transcript", "Chat-Transcript", keyless);
-    run.assert_failed(1, &["report_chat_transcript"]);
-    assert!(
-        run.stderr
-            .contains("the file lacks the key `message_id`; its header is: conversation_id")
-    );
+}
+
+#[test]
+fn a_key_of_the_catalog_is_a_column() {
+    let mut catalog = catalog_of(&[STREAM]);
+    catalog["streams"][0]["key_properties"] = serde_json::json!(["agent_id"]);
+    let keyless = b"agent_name,created_at\nx,2026-01-02T03:04:05.678Z\n";
+    let run = run_of_catalog(&catalog, EVENT, keyless);
+    run.assert_failed(1, &[STREAM]);
+    let words = "the file lacks the key `agent_id`; its header is: agent_name";
+    assert!(run.stderr.contains(words), "{}", run.stderr);
 }
 
 #[test]
@@ -113,21 +124,4 @@ fn damage_is_no_wrong_header() {
         run.assert_failed(1, &[STREAM]);
         assert!(run.stderr.contains("the file is damaged"), "{}", run.stderr);
     }
-}
-
-#[test]
-fn a_manifest_beside_the_rows_fails_its_stream_alone() {
-    let mut options = account(1);
-    options.quirks.reports.junk_member = true;
-    let sandbox = Sandbox::start(options);
-    let run = tap(&sandbox, &[STREAM]).run();
-    run.assert_failed(1, &[STREAM]);
-    assert!(
-        run.stderr.contains("no column of manifest.json is known"),
-        "{}",
-        run.stderr
-    );
-    sandbox.with_options(|options| options.quirks.reports.junk_member = false);
-    let again = tap(&sandbox, &[STREAM]).state(&run.state()).succeed();
-    assert_rows(&sandbox, STREAM, &[&again]);
 }

@@ -2,12 +2,15 @@
 
 mod bad_files;
 pub mod files;
+mod identity;
 mod jobs;
 mod kills;
 mod limits;
 mod links;
+mod lookback;
 mod pace;
 mod resume;
+mod shapes;
 mod switches;
 mod windows;
 
@@ -119,7 +122,13 @@ pub fn typed(stream: &str, row: &Value) -> Value {
         assert!(properties.contains_key(name), "{stream} lacks {name}");
     }
     let value = |(name, property): (&String, &Value)| {
-        let text = row.get(name).and_then(Value::as_str).unwrap_or_default();
+        // The account's period is the one that was asked for.
+        let sent = match name.as_str() {
+            "_period_start" => "report_start_time",
+            "_period_end" => "report_end_time",
+            name => name,
+        };
+        let text = row.get(sent).and_then(Value::as_str).unwrap_or_default();
         let kind = &property["type"];
         let kind = kind.as_str().or_else(|| kind[0].as_str()).unwrap();
         let value = match (text, kind) {
@@ -130,4 +139,34 @@ pub fn typed(stream: &str, row: &Value) -> Value {
         (name.clone(), value)
     };
     properties.iter().map(value).collect()
+}
+
+/// Checks that a run delivered the truth of a report stream in any order, each
+/// row once and under an id of its own; the ids, sorted.
+pub fn assert_rows_in_any_order(sandbox: &Sandbox, stream: &str, run: &Run) -> Vec<String> {
+    let mut ids = Vec::new();
+    let mut records = Vec::new();
+    for record in run.records(stream) {
+        let mut record = record.clone();
+        let id = record
+            .as_object_mut()
+            .unwrap()
+            .insert("_row_id".into(), Value::Null);
+        ids.push(id.unwrap().as_str().unwrap().to_owned());
+        records.push(record.to_string());
+    }
+    let truth = sandbox.truth(stream);
+    let mut expected: Vec<String> = truth
+        .iter()
+        .map(|row| typed(stream, row).to_string())
+        .collect();
+    records.sort();
+    expected.sort();
+    assert_eq!(records, expected, "{stream}");
+    ids.sort();
+    assert!(
+        ids.windows(2).all(|pair| pair[0] != pair[1]),
+        "{stream}: an id comes again"
+    );
+    ids
 }

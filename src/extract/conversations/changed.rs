@@ -4,7 +4,7 @@
 use super::fetch::{Item, Wanted};
 use super::progress::Position;
 use super::walk::Found;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::extract::ids::Ids;
 use crate::extract::pool::HandOver;
 use crate::extract::seen::Seen;
@@ -28,8 +28,12 @@ impl Changed {
     }
 
     /// Logs what they will cost, at so many calls for each.
-    pub fn announce(&self, calls_each: usize, api: &Api) {
-        let (count, calls) = (self.ids.len(), self.ids.len() * calls_each);
+    ///
+    /// # Errors
+    /// The temporary file of the ids can't be read.
+    pub fn announce(&self, calls_each: usize, api: &Api) -> Result<()> {
+        let count = self.ids.len().map_err(Error::temporary_file)?;
+        let calls = count * calls_each;
         log::info!("walk: the reports name {count} conversations, which take {calls} calls");
         if let Some(hourly) = api.calls_per_hour() {
             let hours = calls as f64 / hourly;
@@ -38,11 +42,13 @@ impl Changed {
                  {hours:.1} h"
             );
         }
+        Ok(())
     }
 
     /// Hands those that are not in `seen` over in their order.
     pub fn run(self, seen: &mut Seen, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
-        for (at, id) in self.ids.into_texts().enumerate() {
+        for (at, id) in self.ids.iter().enumerate() {
+            let id = id.map_err(Error::temporary_file)?;
             let place = ((at + 1) % STRETCH == 0).then(|| Some(id.clone()));
             if seen.insert(&id) {
                 hand_over(Item::Conversation(Wanted {

@@ -205,7 +205,7 @@ impl Streams<'_> {
             }
             Position::Conversations(place) => {
                 let changed = Changed::behind(self.engine.conversations()?, place.as_deref());
-                changed.announce(calls_each, reading.users);
+                changed.announce(calls_each, reading.users)?;
                 fetch.run(
                     |hand_over| changed.run(&mut seen, hand_over),
                     |part| self.take(part),

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::progress::{Position, Progress};
 use crate::error::Result;
 use crate::extract::Run;
-use crate::extract::reports::{Search, oldest_start};
+use crate::extract::reports::{Search, oldest_start, search_lookback};
 use crate::extract::window::Window;
 use crate::singer::Bookmark;
 use crate::streams::{Source, Stream, WalkStream};
@@ -150,7 +150,7 @@ fn windows(
         // What a report tells late is read from when it happened on.
         let lookback = match by {
             Discovery::Users => run.settings.lookback,
-            Discovery::Reports => run.settings.report_lookback.max(run.settings.lookback),
+            Discovery::Reports => search_lookback(run.settings),
         };
         Ok((*stream, run.window(stream.name, reached, lookback)?))
     };

@@ -95,8 +95,9 @@ impl Walk<'_> {
                 .read_from(span, first, 1, &mut |step| match step {
                     UserStep::Page(page) => {
                         let ids = page.texts_of("id");
-                        ids.iter().for_each(|id| window.insert(id));
-                        Ok(())
+                        let mut ids = ids.iter();
+                        let inserted = ids.try_for_each(|id| window.insert(id));
+                        inserted.map_err(Error::temporary_file)
                     }
                     UserStep::Done(done) => {
                         self.hand_over(done, mem::take(&mut window), &mut last, tasks)
@@ -122,8 +123,9 @@ impl Walk<'_> {
             users.skip_to(&within.users_to);
         }
         let mut own = Seen::default();
-        let count = users.len();
-        for (at, user) in users.into_texts().enumerate() {
+        let count = users.len().map_err(Error::temporary_file)?;
+        for (at, user) in users.iter().enumerate() {
+            let user = user.map_err(Error::temporary_file)?;
             own.insert(&user);
             let place = ((at + 1) % STRETCH == 0).then(|| Place {
                 created_to: window.from,

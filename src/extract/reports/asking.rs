@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use chrono::SubsecRound;
 
 use super::engine::{Engine, StopOnPanic};
+use super::plan::{Cut, holes};
 use super::schedule::{Action, Schedule};
 use super::slots::{Job, Slot, Step};
 use crate::error::{Error, Result};
 use crate::extract::window::Window;
-use crate::freshchat::reports::{Progress, look, request};
+use crate::freshchat::reports::{Part, Progress, look, request};
 use crate::freshchat::{PATIENCE, clock};
 
 /// A job is looked at after this share of the time that it has taken so far:
@@ -68,17 +69,22 @@ impl Engine<'_> {
     /// and started again keeps the pace too.
     fn request(&self, at: usize) {
         let (api, event) = (&self.reports[at].api, self.reports[at].source.event);
+        let lower_case = event.to_ascii_lowercase();
         let now = clock::now().trunc_subsecs(3);
         let mut state = self.lock();
         let lane = &mut state.tracks[at].lane;
         lane.count_request(now);
+        let name = match lane.is_lower_case() {
+            true => lower_case.as_str(),
+            false => event,
+        };
         let window = lane.first_planned().map(|slot| slot.window);
         let (Some(window), Ok(())) = (window, self.save(&mut state, at)) else {
             return;
         };
         drop(state);
         let Window { from, to } = window;
-        let requested = request(api, event, from, to);
+        let requested = request(api, name, from, to);
         let mut state = self.lock();
         let pause = asked_pause(&requested).max(self.run.settings.report_request_interval);
         state.next_request = Instant::now() + pause;
@@ -102,6 +108,17 @@ impl Engine<'_> {
                 let _ = self.save(&mut state, at);
             }
             Err(error) => {
+                let track = &mut state.tracks[at];
+                let has_other_name = self.reports[at].source.lower_case && !track.tried_both_names;
+                if has_other_name && matches!(error, Error::UnknownEvent(_)) {
+                    log::info!(
+                        "report {event}: the account doesn't know `{name}`; asking by its name in other letters"
+                    );
+                    track.tried_both_names = true;
+                    track.lane.change_case();
+                    let _ = self.save(&mut state, at);
+                    return;
+                }
                 let _ = self.save(&mut state, at);
                 self.refused(&mut state, at, error);
             }
@@ -159,16 +176,16 @@ impl Engine<'_> {
             .to_std()
             .unwrap_or_default();
         let problem = match looked {
-            Ok(Progress::Done(links)) => {
-                slot.step = Step::Ready { job, links };
-                self.changed.notify_all();
-                return;
+            Ok(Progress::Done(parts)) => return self.done(&mut state, at, job, parts),
+            Ok(Progress::Bare) if slot.doubts == 0 => {
+                slot.doubts += 1;
+                return self.look_later(&mut state, at, job);
+            }
+            Ok(Progress::Bare) => {
+                "is done, and names neither a file nor that it has none".to_owned()
             }
             Ok(Progress::Pending) if taken < settings.report_timeout => {
-                let wait = settings.report_poll_interval.max(taken / LOOK_SHARE);
-                let look_at = Instant::now() + wait;
-                slot.step = Step::Requested { job, look_at };
-                return;
+                return self.look_later(&mut state, at, job);
             }
             Ok(Progress::Pending) => format!("was not done after {} minutes", taken.as_secs() / 60),
             Ok(Progress::Failed) => "failed".to_owned(),
@@ -176,6 +193,58 @@ impl Engine<'_> {
             Err(error) => return self.end(&mut state, at, Err(error)),
         };
         self.redo(&mut state, at, format!("job {} {problem}", job.id));
+    }
+
+    /// Has the head's job looked at again when some time has passed.
+    pub(super) fn look_later(&self, state: &mut Schedule, at: usize, job: Job) {
+        let taken = (clock::now() - job.requested_at)
+            .to_std()
+            .unwrap_or_default();
+        let wait = self
+            .run
+            .settings
+            .report_poll_interval
+            .max(taken / LOOK_SHARE);
+        let look_at = Instant::now() + wait;
+        if let Some(slot) = state.tracks[at].lane.head_mut() {
+            slot.step = Step::Requested { job, look_at };
+        }
+    }
+
+    /// Has the head's job written, unless its parts leave out some of its
+    /// time: then it is looked at again, and in the end what is left out is
+    /// asked for as a job of its own.
+    fn done(&self, state: &mut Schedule, at: usize, job: Job, parts: Vec<Part>) {
+        let source = self.reports[at].source;
+        let lane = &mut state.tracks[at].lane;
+        let Some(slot) = lane.head_mut() else {
+            return;
+        };
+        let holes = match slot.is_hole {
+            true => Vec::new(),
+            false => holes(slot.window, &parts),
+        };
+        if !holes.is_empty() && slot.doubts == 0 {
+            slot.doubts += 1;
+            return self.look_later(state, at, job);
+        }
+        let can_ask = source.cut != Cut::ClosedDays;
+        for Window { from, to } in &holes {
+            log::warn!(
+                "report {}: no part of job {} is about {from} to {to}; {}",
+                source.event,
+                job.id,
+                match can_ask {
+                    true => "this time is asked for on its own",
+                    false => "what belongs there may be missing",
+                }
+            );
+        }
+        slot.step = Step::Ready { job, parts };
+        if can_ask {
+            lane.insert_holes(&holes);
+        }
+        self.changed.notify_all();
     }
 
     /// Gives the head's job up, to be asked for anew unless that was done often.

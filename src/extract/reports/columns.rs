@@ -69,6 +69,13 @@ impl Columns {
             .then_some(columns)
     }
 
+    /// The place of the column of this name, whether the schema has it or not.
+    pub fn find(&self, name: &str) -> Option<usize> {
+        let hash = xxh3_64(normalise(name).as_bytes());
+        let found = self.hashed.iter().find(|(own, _)| *own == hash);
+        found.map(|(_, at)| *at)
+    }
+
     /// What a column without a property is called: as in the file, but no two
     /// alike.
     fn free_name(&self, name: &str, at: usize, fields: &Fields) -> String {

@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
 
-use super::repeats::Repeats;
-use super::rows::{RowError, RowWriter};
+use super::filter::Filter;
+use super::identity::Stamp;
+use super::rows::{Bounds, JobRows, RowError, RowWriter};
 use super::schedule::Ready;
 use super::unpack::BadFile;
 use crate::error::{Error, Result};
 use crate::extract::ids::Ids;
-use crate::freshchat::reports::{Progress, look};
+use crate::extract::window::Window;
+use crate::freshchat::reports::{Part, Progress, look};
 use crate::freshchat::{Api, DownloadError, RetryPolicy, Stop, Storage};
 use crate::singer::Output;
 
@@ -41,54 +43,69 @@ impl Downloads<'_> {
         ready: &mut Ready,
         conversations: &Mutex<Ids>,
     ) -> std::result::Result<(), NotWritten> {
-        let parts = ready.links.len();
+        let window = ready.job.window();
+        let parts = ready.parts.len();
         let mut refreshes = 0;
-        let mut repeats = Repeats::default();
-        // Kept until the job is done: where the rows turn out not to be in the
-        // order of time, those of the parts before count again.
-        let mut files = Vec::new();
-        while files.len() < parts {
-            let part = files.len();
-            match self.fetch(event, &ready.links[part], &ready.writer)? {
-                Some(mut file) => {
-                    let unwritten = |error| unwritten(event, error);
-                    if ready.conversations {
-                        let found = conversations.lock();
-                        let mut found = found.unwrap_or_else(PoisonError::into_inner);
-                        let written = ready.writer.find_conversations(&mut file, &mut found);
-                        written.map_err(unwritten)?;
-                    }
-                    files.push(file);
-                    if ready.rows {
-                        let written = ready.writer.write(&mut files, &mut repeats, self.output);
-                        written.map_err(unwritten)?;
-                    }
-                    refreshes = 0;
-                }
-                None if refreshes < MOST_REFRESHES => {
-                    refreshes += 1;
-                    log::info!(
-                        "report {event}: the link to part {} has expired; asking for fresh links",
-                        part + 1
-                    );
-                    ready.links = fresh_links(api, &ready.job.id, parts)?;
-                }
-                None => {
+        let mut rows = JobRows::new(window, parts);
+        let mut next = 0;
+        while next < parts {
+            let unwritten = |error| unwritten(event, error);
+            ready.writer.begin_part(&mut rows).map_err(unwritten)?;
+            let part = &ready.parts[next];
+            let Some((mut file, again)) = self.fetch(event, &part.link, &ready.writer, &rows)?
+            else {
+                if refreshes == MOST_REFRESHES {
                     let problem = "its links expire before they can be followed";
                     return Err(report(event, problem).into());
                 }
+                refreshes += 1;
+                log::info!(
+                    "report {event}: the link to part {} has expired; asking for fresh links",
+                    next + 1
+                );
+                ready.parts = fresh_links(api, &ready.job.id, parts)?;
+                continue;
+            };
+            if ready.conversations {
+                let found = conversations.lock();
+                let mut found = found.unwrap_or_else(PoisonError::into_inner);
+                let written = ready.writer.find_conversations(&mut file, &mut found);
+                written.map_err(unwritten)?;
             }
+            if ready.rows {
+                let bounds = bounds(window, &ready.parts, next);
+                let written = ready
+                    .writer
+                    .write(&mut file, again, &bounds, &mut rows, self.output);
+                written.map_err(unwritten)?;
+            }
+            refreshes = 0;
+            next += 1;
+        }
+        if rows.outside > 0 {
+            log::warn!(
+                "report {event}: {} rows of job {} lie outside of the time that their file is \
+                 for; they are written, and may stand twice in the target",
+                rows.outside,
+                ready.job.id
+            );
         }
         Ok(())
     }
 
     /// A part in a file of its own that is gone when it is closed, checked to
     /// its end; none if the link has expired.
-    fn fetch(&self, event: &'static str, link: &str, writer: &RowWriter) -> Result<Option<File>> {
+    fn fetch(
+        &self,
+        event: &'static str,
+        link: &str,
+        writer: &RowWriter,
+        rows: &JobRows,
+    ) -> Result<Option<Fetched>> {
         let mut retries = self.retry.start();
         loop {
-            let problem = match self.try_fetch(link, writer) {
-                Ok(file) => return Ok(Some(file)),
+            let problem = match self.try_fetch(link, writer, rows) {
+                Ok(fetched) => return Ok(Some(fetched)),
                 Err(Failure::Expired) => return Ok(None),
                 Err(Failure::Final(problem)) => return Err(report(event, problem)),
                 Err(Failure::Passing(problem)) => problem,
@@ -104,13 +121,32 @@ impl Downloads<'_> {
         }
     }
 
-    fn try_fetch(&self, link: &str, writer: &RowWriter) -> std::result::Result<File, Failure> {
-        let local = |error: std::io::Error| Failure::Final(format!("a temporary file: {error}"));
+    fn try_fetch(
+        &self,
+        link: &str,
+        writer: &RowWriter,
+        rows: &JobRows,
+    ) -> std::result::Result<Fetched, Failure> {
         // It has no name: nothing is left of it, not even after a crash.
-        let mut file = tempfile::tempfile().map_err(local)?;
+        let mut file = tempfile::tempfile().map_err(DownloadError::Local)?;
         self.storage.download(link, self.most, &mut file)?;
-        writer.check(&mut file, self.most)?;
-        Ok(file)
+        let again = writer.check(&mut file, self.most, rows)?;
+        Ok((file, again))
+    }
+}
+
+/// A file, and those of its rows that may share their identity where they are
+/// out of order.
+type Fetched = (File, Option<Filter>);
+
+/// The time that a part is about, or that of its job where the API doesn't say.
+fn bounds(job: Window, parts: &[Part], at: usize) -> Bounds {
+    let part = &parts[at];
+    let to = part.to.unwrap_or(job.to);
+    Bounds {
+        from: Stamp::at(part.from.unwrap_or(job.from)),
+        to: Stamp::at(to),
+        is_followed: parts.iter().any(|other| other.from == Some(to)),
     }
 }
 
@@ -119,6 +155,8 @@ impl Downloads<'_> {
 pub enum NotWritten {
     /// The server doesn't have the job any more, in these words.
     Lost(String),
+    /// The job isn't done after all.
+    Pending,
     Failed(Error),
 }
 
@@ -139,7 +177,7 @@ enum Failure {
 impl From<DownloadError> for Failure {
     fn from(error: DownloadError) -> Self {
         match error {
-            DownloadError::Status(403) => Failure::Expired,
+            DownloadError::Expired => Failure::Expired,
             DownloadError::Status(status @ (408 | 429 | 500..=599)) => {
                 Failure::Passing(format!("the storage answered {status}"))
             }
@@ -148,7 +186,7 @@ impl From<DownloadError> for Failure {
             }
             DownloadError::Broken(problem) => Failure::Passing(problem),
             DownloadError::Refused(problem) => Failure::Final(problem),
-            DownloadError::Local(error) => Failure::Final(format!("a temporary file: {error}")),
+            DownloadError::Local(error) => Failure::Final(local(&error)),
         }
     }
 }
@@ -164,10 +202,11 @@ impl From<BadFile> for Failure {
     }
 }
 
-/// The links of a job that was done before.
-fn fresh_links(api: &Api, job: &str, parts: usize) -> std::result::Result<Vec<String>, NotWritten> {
+/// The parts of a job that was done before, with fresh links.
+fn fresh_links(api: &Api, job: &str, parts: usize) -> std::result::Result<Vec<Part>, NotWritten> {
     match look(api, job) {
         Ok(Progress::Done(links)) if links.len() == parts => Ok(links),
+        Ok(Progress::Pending) => Err(NotWritten::Pending),
         Ok(_) => Err(NotWritten::Lost(
             "lost its parts while they were downloaded".into(),
         )),
@@ -181,10 +220,15 @@ fn fresh_links(api: &Api, job: &str, parts: usize) -> std::result::Result<Vec<St
 fn unwritten(event: &'static str, error: RowError) -> Error {
     match error {
         RowError::Run(error) => error,
+        RowError::Local(error) => report(event, local(&error)),
         RowError::File(BadFile::Damaged(problem) | BadFile::Unusable(problem)) => {
             report(event, problem)
         }
     }
+}
+
+fn local(error: &std::io::Error) -> String {
+    format!("a temporary file: {error}")
 }
 
 fn report(event: &'static str, problem: impl Into<String>) -> Error {

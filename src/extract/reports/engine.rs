@@ -19,6 +19,7 @@ use super::slots::{Search, forget_found};
 use crate::error::{Error, Result};
 use crate::extract::Run;
 use crate::extract::ids::Ids;
+use crate::extract::window::Window;
 use crate::freshchat::{Api, RetryPolicy, Storage};
 use crate::singer::{Bookmark, RecordWriter};
 use crate::streams::{self, ReportSource};
@@ -96,13 +97,14 @@ impl<'a> Engine<'a> {
         let mut kept = Vec::new();
         for report in reports {
             let source = report.source;
-            let key = report.stream.replication_key.unwrap_or_default();
             let lane = lane(run, &report, conversations)?;
-            let writer = RowWriter::new(report.writer, source.event, source.aliases, key);
+            let writer =
+                RowWriter::new(report.writer, source.event, source.aliases, source.identity);
             tracks.push(Track {
                 lane,
                 writer: Some(writer),
                 ended: None,
+                tried_both_names: false,
             });
             kept.push(Report {
                 stream: report.stream,
@@ -237,13 +239,16 @@ impl<'a> Engine<'a> {
             drop(state);
             let at = ready.at;
             let Report { api, source, .. } = &self.reports[at];
+            let before = ready.writer.written();
             let written =
                 self.downloads
                     .write_job(api, source.event, &mut ready, &self.conversations);
+            let rows = ready.writer.written() - before;
             state = self.lock();
             state.tracks[at].writer = Some(ready.writer);
             match written {
-                Ok(()) => self.written(&mut state, at),
+                Ok(()) => self.written(&mut state, at, rows),
+                Err(NotWritten::Pending) => self.look_later(&mut state, at, ready.job),
                 Err(NotWritten::Lost(problem)) => {
                     self.redo(&mut state, at, format!("job {} {problem}", ready.job.id));
                 }
@@ -254,14 +259,22 @@ impl<'a> Engine<'a> {
     }
 
     /// Moves the bookmark to the end of the head, whose rows are all out.
-    fn written(&self, state: &mut Schedule, at: usize) {
+    fn written(&self, state: &mut Schedule, at: usize, rows: u64) {
         let Some(slot) = state.tracks[at].lane.finish_head() else {
             return;
         };
+        if slot.is_hole && slot.rows && rows == 0 {
+            let Window { from, to } = slot.window;
+            log::warn!(
+                "report {}: {from} to {to} was asked for on its own, since no part was about it, \
+                 and has no rows; it is taken to be empty",
+                self.reports[at].source.event
+            );
+        }
         let stream = self.reports[at].stream;
         let mut bookmark = self.run.output.bookmark(stream.name);
         if slot.rows {
-            bookmark.advance(stream.replication_key.unwrap_or_default(), slot.window.to);
+            bookmark.advance(stream.replication_key.unwrap_or_default(), slot.complete_to);
         }
         state.tracks[at].lane.save(&mut bookmark);
         if let Err(error) = self.run.output.checkpoint(stream.name, bookmark) {

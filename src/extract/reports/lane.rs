@@ -10,9 +10,12 @@ use serde_json::json;
 
 use super::plan::Cut;
 use super::slots::{self, Job, Slot, Step, Wanted};
+use crate::extract::window::Window;
 use crate::singer::Bookmark;
 
 /// Names within the bookmark.
+const READ_BACK: &str = "read_back";
+const LOWER_CASE: &str = "lower_case_event";
 const REQUESTED_TODAY: &str = "requested_today";
 const LAST_REQUESTED_AT: &str = "last_requested_at";
 
@@ -21,6 +24,21 @@ const LAST_REQUESTED_AT: &str = "last_requested_at";
 struct Requested {
     day: NaiveDate,
     count: u32,
+}
+
+/// The last long lookback that was completed.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ReadBack {
+    /// A day of UTC.
+    pub on: NaiveDate,
+    pub hours: u64,
+}
+
+impl ReadBack {
+    /// Whether it serves on another one's day, too.
+    pub fn covers(self, other: ReadBack) -> bool {
+        self.on == other.on && self.hours >= other.hours
+    }
 }
 
 /// The windows of one stream.
@@ -34,6 +52,10 @@ pub struct Lane {
     last_requested_at: Option<DateTime<Utc>>,
     /// Jobs that may be asked for per day; none: no limit.
     budget: Option<u32>,
+    /// Whether the account knows the event by its name in lower case.
+    lower_case: bool,
+    /// The long lookback that is under way, which is noted when all is done.
+    reads_back: Option<ReadBack>,
 }
 
 impl Lane {
@@ -58,7 +80,24 @@ impl Lane {
             }),
             last_requested_at: last_requested_at(bookmark),
             budget: (budget > 0).then_some(budget),
+            lower_case: bookmark.progress(LOWER_CASE).unwrap_or_default(),
+            reads_back: None,
         }
+    }
+
+    /// Has the bookmark name this long lookback when all is done.
+    pub fn note_long_lookback(&mut self, read_back: ReadBack) {
+        self.reads_back = Some(read_back);
+    }
+
+    /// Whether the event is asked for by its name in lower case.
+    pub fn is_lower_case(&self) -> bool {
+        self.lower_case
+    }
+
+    /// Asks for the event by its other name from here on.
+    pub fn change_case(&mut self) {
+        self.lower_case = !self.lower_case;
     }
 
     /// Whether the conversations are wanted that windows of it name.
@@ -131,6 +170,26 @@ impl Lane {
         self.last_requested_at = Some(now);
     }
 
+    /// Puts windows behind the head for what its job left out. The stream is
+    /// complete only up to each until that is there, too.
+    pub fn insert_holes(&mut self, holes: &[Window]) {
+        let Some(head) = self.slots.front_mut() else {
+            return;
+        };
+        let mut complete_to = head.complete_to;
+        let mut behind = Vec::new();
+        for hole in holes.iter().rev() {
+            let mut slot = head.hole(*hole);
+            slot.complete_to = complete_to;
+            complete_to = hole.from;
+            behind.push(slot);
+        }
+        head.complete_to = complete_to;
+        for slot in behind {
+            self.slots.insert(1, slot);
+        }
+    }
+
     /// Takes the head away, with which all is done.
     pub fn finish_head(&mut self) -> Option<Slot> {
         let head = self.slots.pop_front()?;
@@ -145,7 +204,19 @@ impl Lane {
         slots::save(&self.slots, self.wanted, &self.found, bookmark);
         bookmark.set(REQUESTED_TODAY, json!(self.requested));
         bookmark.set(LAST_REQUESTED_AT, json!(self.last_requested_at));
+        match self.lower_case {
+            true => bookmark.set(LOWER_CASE, true),
+            false => bookmark.remove(LOWER_CASE),
+        }
+        if let Some(read_back) = self.reads_back.filter(|_| self.slots.is_empty()) {
+            bookmark.set(READ_BACK, json!(read_back));
+        }
     }
+}
+
+/// The last long lookback, as far as a bookmark knows.
+pub fn last_read_back(bookmark: &Bookmark) -> Option<ReadBack> {
+    bookmark.progress(READ_BACK)
 }
 
 /// When a report was last asked for, as far as a bookmark knows.

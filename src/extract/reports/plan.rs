@@ -3,6 +3,7 @@
 use chrono::{DateTime, Days, Months, NaiveTime, SubsecRound, TimeDelta, Utc};
 
 use crate::extract::window::Window;
+use crate::freshchat::reports::Part;
 
 /// The API refuses a start that is further back (API document, "Extract a
 /// report").
@@ -11,6 +12,10 @@ const OLDEST: Months = Months::new(15);
 /// Kept from that edge, since windows are asked for long after they were
 /// planned.
 const EDGE: TimeDelta = TimeDelta::days(1);
+
+/// Parts whose times are written in whole seconds, or whose end is their last
+/// instant, leave no more between them.
+const COARSEST: TimeDelta = TimeDelta::seconds(1);
 
 /// How a report's time is cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -58,6 +63,36 @@ impl Cut {
         };
         to.unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
+}
+
+/// The times of a job's window that no part of it is about. Parts whose times
+/// the API doesn't say are taken to be about all of it.
+pub fn holes(job: Window, parts: &[Part]) -> Vec<Window> {
+    let mut times = Vec::new();
+    for part in parts {
+        let (Some(from), Some(to)) = (part.from, part.to) else {
+            return Vec::new();
+        };
+        times.push(Window { from, to });
+    }
+    if times.is_empty() {
+        return Vec::new();
+    }
+    times.sort_by_key(|time| time.from);
+    times.push(Window {
+        from: job.to,
+        to: job.to,
+    });
+    let mut holes = Vec::new();
+    let mut from = job.from;
+    for time in times {
+        let to = time.from.min(job.to);
+        if to - from > COARSEST {
+            holes.push(Window { from, to });
+        }
+        from = from.max(time.to);
+    }
+    holes
 }
 
 /// The earliest start that the API takes now.
@@ -114,6 +149,39 @@ mod tests {
         assert!(windows(Cut::ClosedDays, "2026-01-01", "2026-01-01T23:00:00Z").is_empty());
         let (from, to) = ("2026-01-01T00:00:00.0001Z", "2026-01-01T00:00:00.0009Z");
         assert!(windows(Cut::Months, from, to).is_empty());
+    }
+
+    #[test]
+    fn finds_what_no_part_is_about() {
+        let day = |day: i64| parse("2026-01-01").unwrap() + TimeDelta::days(day);
+        let window = |from, to| Window {
+            from: day(from),
+            to: day(to),
+        };
+        let part = |from, to| Part {
+            link: String::new(),
+            from: Some(day(from)),
+            to: Some(day(to)),
+        };
+        let mut inclusive = part(0, 4);
+        inclusive.to = inclusive.to.map(|to| to - TimeDelta::milliseconds(1000));
+        let mut unknown = part(0, 1);
+        unknown.to = None;
+        for (parts, expected) in [
+            (vec![part(0, 4), part(4, 9)], vec![]),
+            (vec![part(5, 9), part(-1, 5)], vec![]),
+            (vec![inclusive, part(4, 20)], vec![]),
+            (vec![unknown], vec![]),
+            (vec![], vec![]),
+            (
+                vec![part(2, 4), part(1, 3), part(6, 7)],
+                vec![window(0, 1), window(4, 6), window(7, 9)],
+            ),
+            (vec![part(-5, -3)], vec![window(0, 9)]),
+            (vec![part(12, 13)], vec![window(0, 9)]),
+        ] {
+            assert_eq!(holes(window(0, 9), &parts), expected, "{parts:?}");
+        }
     }
 
     #[test]

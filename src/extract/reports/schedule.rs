@@ -5,21 +5,29 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 
 use super::engine::ReportRun;
-use super::lane::{Lane, last_requested_at};
-use super::plan::oldest_start;
+use super::lane::{Lane, ReadBack, last_read_back, last_requested_at};
+use super::plan::{Cut, oldest_start};
 use super::rows::RowWriter;
 use super::slots::{Job, Rows, Search, Step, Wanted};
+use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::extract::Run;
 use crate::extract::window::Window;
 use crate::freshchat::clock;
+use crate::freshchat::reports::Part;
 use crate::singer::Bookmark;
-use crate::streams::STREAMS;
+use crate::streams::{ReportSource, STREAMS, Source, Stream};
 
 /// Jobs that are under way at once, of all streams: each stands in the state,
 /// which stays under 64 KiB. At one request a minute, it is hours until so
 /// many are.
 const MOST_UNDER_WAY: usize = 200;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A lookback that is longer than this is applied by one run of a UTC day; the
+/// others go back this far.
+const DAILY_FROM: Duration = Duration::from_secs(48 * 3600);
 
 /// The report streams of a run, as far as threads change them.
 pub struct Schedule {
@@ -41,6 +49,8 @@ pub struct Track {
     /// Away while the stream's rows are written.
     pub writer: Option<RowWriter>,
     pub ended: Option<(Result<()>, Duration)>,
+    /// Whether the event was asked for by both of its names.
+    pub tried_both_names: bool,
 }
 
 /// A job that is done, and what is wanted of it.
@@ -50,7 +60,7 @@ pub struct Ready {
     /// ... whose writer this is.
     pub writer: RowWriter,
     pub job: Job,
-    pub links: Vec<String>,
+    pub parts: Vec<Part>,
     pub rows: bool,
     pub conversations: bool,
 }
@@ -139,13 +149,13 @@ impl Schedule {
             let Some(writer) = track.writer.take() else {
                 continue;
             };
-            if let Step::Ready { job, links } = std::mem::replace(&mut slot.step, Step::Planned) {
+            if let Step::Ready { job, parts } = std::mem::replace(&mut slot.step, Step::Planned) {
                 slot.step = Step::Writing { job: job.clone() };
                 return Some(Ready {
                     at,
                     writer,
                     job,
-                    links,
+                    parts,
                     rows: slot.rows,
                     conversations: slot.conversations,
                 });
@@ -184,14 +194,24 @@ impl Track {
 /// # Errors
 /// Those of [`Run::started_at`].
 pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Result<Lane> {
-    let settings = run.settings;
     let bookmark = run.output.bookmark(report.stream.name);
     let conversations = conversations.filter(|_| report.source.names_conversations);
+    let mut lookback = lookback(run, report.source);
+    let started_at = run.started_at()?;
+    // Due is a long one that this day had not, or not as long.
+    let long = (lookback > DAILY_FROM).then(|| ReadBack {
+        on: started_at.date_naive(),
+        hours: lookback.as_secs() / 3600,
+    });
+    let last = last_read_back(&bookmark);
+    let due = long.filter(|long| !last.is_some_and(|last| last.covers(*long)));
+    if long.is_some() && due.is_none() {
+        lookback = DAILY_FROM;
+    }
     // With one lookback for both, one job serves both.
-    let lookback = match conversations {
-        Some(_) => settings.report_lookback.max(settings.lookback),
-        None => settings.report_lookback,
-    };
+    if conversations.is_some() {
+        lookback = lookback.max(search_lookback(run.settings));
+    }
     let rows = match report.selected {
         true => Some(rows(run, report, &bookmark, lookback)?),
         false => None,
@@ -200,14 +220,52 @@ pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Res
         rows,
         conversations,
     };
-    Ok(Lane::new(
+    let mut lane = Lane::new(
         &bookmark,
         wanted,
         report.source.cut,
         lookback,
-        settings.report_jobs_per_event_per_day,
-        run.started_at()?,
-    ))
+        run.settings.report_jobs_per_event_per_day,
+        started_at,
+    );
+    if let Some(due) = due.filter(|_| report.selected) {
+        lane.note_long_lookback(due);
+    }
+    Ok(lane)
+}
+
+/// How far before its bookmark a report is read again: as the setting has it,
+/// or for as long as its rows may change. It leaves half of the day's jobs to
+/// what is new.
+fn lookback(run: &Run, source: &ReportSource) -> Duration {
+    let wanted = run.settings.report_lookback.of(source);
+    let budget = run.settings.report_jobs_per_event_per_day;
+    if budget == 0 || source.cut == Cut::Months {
+        return wanted;
+    }
+    let most = DAY * (budget / 2);
+    if wanted > most {
+        log::warn!(
+            "report {}: {} h before the bookmark are read again, and not {}, since \
+             `report_jobs_per_event_per_day` is {budget}",
+            source.event,
+            most.as_secs() / 3600,
+            wanted.as_secs() / 3600
+        );
+    }
+    wanted.min(most)
+}
+
+/// How far back the reports are searched for conversations again.
+pub fn search_lookback(settings: &Settings) -> Duration {
+    let lookback = |stream: &Stream| match &stream.source {
+        Source::Report(source) if source.names_conversations => {
+            Some(settings.report_lookback.of(source))
+        }
+        _ => None,
+    };
+    let lookbacks = STREAMS.iter().filter_map(lookback);
+    lookbacks.fold(settings.lookback, Duration::max)
 }
 
 /// The rows of a stream: from its bookmark minus the lookback, or from the

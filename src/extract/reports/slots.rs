@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::plan::Cut;
 use crate::extract::window::Window;
+use crate::freshchat::reports::Part;
 use crate::singer::{Bookmark, Output};
 use crate::streams::STREAMS;
 
@@ -35,7 +36,8 @@ pub struct Job {
 }
 
 impl Job {
-    fn window(&self) -> Window {
+    /// The time that was asked for.
+    pub fn window(&self) -> Window {
         Window {
             from: self.from,
             to: self.to,
@@ -78,6 +80,12 @@ pub struct Slot {
     pub rows: bool,
     /// Whether the conversations are wanted that it names.
     pub conversations: bool,
+    /// Up to where the stream is complete when its rows are out.
+    pub complete_to: DateTime<Utc>,
+    /// Whether it is what another job left out.
+    pub is_hole: bool,
+    /// Answers to its job that were doubted: it was looked at again.
+    pub doubts: u32,
     /// Jobs of this window that came to nothing.
     pub failed_jobs: u32,
     /// Requests for a job that were not answered with one.
@@ -95,7 +103,7 @@ pub enum Step {
     },
     Ready {
         job: Job,
-        links: Vec<String>,
+        parts: Vec<Part>,
     },
     /// Its rows are being written.
     Writing {
@@ -109,6 +117,9 @@ impl Slot {
             window,
             rows: true,
             conversations: false,
+            complete_to: window.to,
+            is_hole: false,
+            doubts: 0,
             failed_jobs: 0,
             failed_requests: 0,
             step,
@@ -125,9 +136,20 @@ impl Slot {
         }
     }
 
+    /// A window for a time within this one that its job left out.
+    pub fn hole(&self, window: Window) -> Self {
+        Self {
+            rows: self.rows,
+            conversations: self.conversations,
+            is_hole: true,
+            ..Self::new(window, Step::Planned)
+        }
+    }
+
     /// Gives the job up, to be asked for anew. False: that was the last one.
     pub fn redo(&mut self) -> bool {
         self.failed_jobs += 1;
+        self.doubts = 0;
         self.step = Step::Planned;
         self.failed_jobs < MOST_JOBS
     }

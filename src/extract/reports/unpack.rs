@@ -36,7 +36,11 @@ pub enum BadFile {
 
 impl From<io::Error> for BadFile {
     fn from(error: io::Error) -> Self {
-        BadFile::Damaged(error.to_string())
+        match error.kind() {
+            // A compression that nothing here can undo.
+            io::ErrorKind::Unsupported => BadFile::Unusable(error.to_string()),
+            _ => BadFile::Damaged(error.to_string()),
+        }
     }
 }
 
@@ -50,8 +54,8 @@ impl From<ZipError> for BadFile {
 }
 
 /// Reads a file to its end, so that a damaged one is found before any of its
-/// rows is written, and calls `each` with each CSV in it, which needn't be read
-/// to its end. `most` bounds what the file may unpack to, in bytes.
+/// rows is written, and calls `each` with each of its members, which needn't be
+/// read to its end. `most` bounds what the file may unpack to, in bytes.
 ///
 /// # Errors
 /// See [`BadFile`]; the errors of `each`.
@@ -65,27 +69,20 @@ pub fn check(
         return each(PLAIN, &mut &*file);
     }
     let (most, problem) = bound(file.metadata()?.len(), most);
-    let mut archive = ZipArchive::new(&*file)?;
     let mut unpacked = 0;
     let mut rest = vec![0; CHUNK];
-    for at in 0..archive.len() {
-        let member = archive.by_index(at)?;
-        if member.is_dir() {
-            continue;
-        }
-        let name = member.name()?.into_owned();
+    for_each_member(file, |name, content| {
         let left = (most - unpacked).saturating_add(1);
-        let mut bounded = member.take(left);
-        let checked = each(&name, &mut bounded);
-        // That it is damaged explains whatever `each` found.
+        let mut bounded = content.take(left);
+        let checked = each(name, &mut bounded);
+        // That it is damaged, or too large, explains whatever `each` found.
         while bounded.read(&mut rest)? > 0 {}
-        checked?;
         unpacked += left - bounded.limit();
-        if unpacked > most {
-            return Err(BadFile::Unusable(problem));
+        match unpacked > most {
+            true => Err(BadFile::Unusable(problem.clone())),
+            false => checked,
         }
-    }
-    Ok(())
+    })
 }
 
 /// What a zip of `size` bytes may unpack to, and what is wrong with a larger one.
@@ -99,12 +96,13 @@ fn bound(size: u64, most: u64) -> (u64, String) {
     (most, problem)
 }
 
-/// Calls `each` with each CSV in the file, which another thread unpacks
-/// meanwhile, and with its name.
+/// Calls `each` with each member of the file, which another thread unpacks
+/// meanwhile, and with its name. Notes that a Mac leaves in a zip are no
+/// members.
 ///
 /// # Errors
 /// The error of `each`, or one of reading, converted.
-pub fn for_each_csv<E: From<BadFile>>(
+pub fn for_each_member<E: From<BadFile>>(
     file: &mut File,
     mut each: impl FnMut(&str, &mut dyn Read) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -112,19 +110,39 @@ pub fn for_each_csv<E: From<BadFile>>(
         return each(PLAIN, &mut &*file);
     }
     let mut archive = ZipArchive::new(&*file).map_err(BadFile::from)?;
+    let (mut members, mut notes) = (0, 0);
     for at in 0..archive.len() {
-        let member = archive.by_index(at).map_err(BadFile::from)?;
-        if member.is_dir() {
+        let named = archive.by_index_raw(at).map_err(BadFile::from)?;
+        let name = named.name().map_err(BadFile::from)?.into_owned();
+        let is_note = is_note_of_a_mac(&name);
+        if named.is_dir() || is_note {
+            notes += usize::from(is_note);
             continue;
         }
-        let name = member.name().map_err(BadFile::from)?.into_owned();
+        drop(named);
+        members += 1;
+        let member = archive.by_index(at).map_err(BadFile::from)?;
         let (sender, receiver) = sync_channel(CHUNKS);
         thread::scope(|scope| {
             scope.spawn(move || unpack(member, &sender));
             each(&name, &mut Chunks::new(receiver))
         })?;
     }
-    Ok(())
+    match members == 0 && notes > 0 {
+        true => Err(BadFile::Unusable("the zip has notes of a Mac and no report".into()).into()),
+        false => Ok(()),
+    }
+}
+
+/// Whether a member of this name can only be a CSV. A file that is no zip can
+/// be nothing else.
+pub fn is_csv(name: &str) -> bool {
+    name == PLAIN || name.to_ascii_lowercase().ends_with(".csv")
+}
+
+fn is_note_of_a_mac(name: &str) -> bool {
+    let base = name.rsplit('/').next().unwrap_or_default();
+    name.starts_with("__MACOSX/") || base.starts_with("._")
 }
 
 fn is_zip(file: &mut File) -> io::Result<bool> {

@@ -317,8 +317,33 @@ pub struct ReportQuirks {
     pub cut_downloads: u64,
     /// Then so many downloads have a wrong CRC (zip only).
     pub bad_crc_downloads: u64,
-    /// Events that this account does not know.
+    /// Events that this account does not know by just this name.
     pub missing_events: Vec<String>,
+    /// guessed: The rows as a later extraction has them: names are changed, groups, agents and
+    /// channels reassigned, empty columns filled in, durations grown.
+    pub rewritten: bool,
+    /// guessed: The order of a file's rows; a live Resolution-Label was seen to descend.
+    pub row_order: RowOrder,
+    /// seen live (`Single`), guessed (the rest): How a finished job names its files.
+    pub links: LinksShape,
+    /// guessed: The links of so many answers to finished jobs are left out, from the first on.
+    pub bare_answers: u64,
+    /// guessed: Jobs of more than this many milliseconds have no part for their middle third.
+    pub hole_over: Option<i64>,
+    /// guessed: So many answers to finished jobs have such a hole, from the first on.
+    pub holes: u64,
+    /// guessed: So many POSTs are answered with an empty id, from the first on.
+    pub empty_ids: u64,
+    /// guessed: A finished job says PENDING at the looks behind its first one, so many times.
+    pub relapses: u64,
+    /// seen live (403), guessed (the rest): What the storage says of an expired link.
+    pub expired: Expired,
+    /// guessed: Each zip also holds what a Mac adds.
+    pub mac_notes: bool,
+    /// guessed: The first so many files have a quote that never closes.
+    pub open_quotes: u64,
+    /// guessed: Message-Sent lists what agents sent, and no message of a user.
+    pub agents_messages_only: bool,
 }
 
 impl Default for ReportQuirks {
@@ -356,8 +381,48 @@ impl Default for ReportQuirks {
             cut_downloads: 0,
             bad_crc_downloads: 0,
             missing_events: Vec::new(),
+            rewritten: false,
+            row_order: RowOrder::Ascending,
+            links: LinksShape::List,
+            bare_answers: 0,
+            hole_over: None,
+            holes: 0,
+            empty_ids: 0,
+            relapses: 0,
+            expired: Expired::Forbidden,
+            mac_notes: false,
+            open_quotes: 0,
+            agents_messages_only: false,
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowOrder {
+    Ascending,
+    Descending,
+    Shuffled,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinksShape {
+    /// `links: [{link, from, to, status}]`
+    List,
+    /// `link: {rel, href}` in place of `links`; for jobs of one part.
+    Single,
+    /// `links`, whose items have no status.
+    NoStatus,
+}
+
+/// The answer of the storage to an expired link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expired {
+    /// 403
+    Forbidden,
+    /// 400 `ExpiredToken`
+    BadToken,
+    /// 400 `Request has expired`
+    BadRequest,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! Which rows a report has: what happened in a window, in time order.
 
 use super::events::{Event, Source};
-use crate::account::Account;
 use crate::account::conversations::Conversations;
+use crate::account::{Account, messages};
 use crate::rng::{Rng, mix};
 use crate::server::World;
 
@@ -58,6 +58,9 @@ pub fn facts(world: &World, event: &Event, from: i64, to: i64) -> Vec<Fact> {
         }
     }
     facts.retain(|fact| (from..to).contains(&fact.time));
+    if world.options.quirks.reports.agents_messages_only && event.name == "Message-Sent" {
+        facts.retain(|fact| messages::actor_type(fact.number) == "agent");
+    }
     if world.options.quirks.reports.duplicate_rows {
         let doubled = facts.iter().copied().filter(is_doubled);
         facts.extend(doubled.collect::<Vec<_>>());

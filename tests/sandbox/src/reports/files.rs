@@ -11,8 +11,14 @@ use crate::clock;
 use crate::quirks::{BooleanStyle, Container, EmptyStyle, HeaderStyle, ReportQuirks, TimeStyle};
 
 /// The bytes behind a link, for the rows of one part of a job. `name` is that of the file, without
-/// an ending.
-pub fn render(event: &Event, rows: &[Vec<Cell>], name: &str, quirks: &ReportQuirks) -> Vec<u8> {
+/// an ending. `open`: the first member has a quote that never closes.
+pub fn render(
+    event: &Event,
+    rows: &[Vec<Cell>],
+    name: &str,
+    quirks: &ReportQuirks,
+    open: bool,
+) -> Vec<u8> {
     if rows.is_empty() && quirks.empty == EmptyStyle::EmptyZip {
         return pack(Vec::new(), quirks);
     }
@@ -29,7 +35,11 @@ pub fn render(event: &Event, rows: &[Vec<Cell>], name: &str, quirks: &ReportQuir
         } else {
             String::new()
         };
-        (format!("{name}{suffix}.csv"), csv(event, rows, quirks))
+        let mut bytes = csv(event, rows, quirks);
+        if open && number == 0 {
+            open_quote(&mut bytes);
+        }
+        (format!("{name}{suffix}.csv"), bytes)
     });
     pack(files.collect(), quirks)
 }
@@ -80,6 +90,13 @@ fn csv(event: &Event, rows: &[Vec<Cell>], quirks: &ReportQuirks) -> Vec<u8> {
         writer.write_record(&cells).expect("memory takes it");
     }
     writer.into_inner().expect("memory takes it")
+}
+
+/// Puts a quote before the cell behind the middle of a file.
+fn open_quote(bytes: &mut Vec<u8>) {
+    let middle = bytes.len() / 2;
+    let comma = bytes[middle..].iter().position(|byte| *byte == b',');
+    bytes.insert(comma.map_or(0, |comma| middle + comma + 1), b'"');
 }
 
 fn missing_column(event: &Event) -> Option<usize> {
@@ -134,16 +151,20 @@ fn pack(files: Vec<(String, Vec<u8>)>, quirks: &ReportQuirks) -> Vec<u8> {
         Container::Csv => files.into_iter().flat_map(|(_, bytes)| bytes).collect(),
         Container::Zip => {
             let writer = ZipWriter::new(Cursor::new(Vec::new()));
-            zip(writer, &files, quirks.junk_member).into_inner()
+            zip(writer, &files, quirks).into_inner()
         }
         Container::ZipDescriptors => {
             let writer = ZipWriter::new_stream(Vec::new());
-            zip(writer, &files, quirks.junk_member).into_inner()
+            zip(writer, &files, quirks).into_inner()
         }
     }
 }
 
-fn zip<W: Write + Seek>(mut writer: ZipWriter<W>, files: &[(String, Vec<u8>)], junk: bool) -> W {
+fn zip<W: Write + Seek>(
+    mut writer: ZipWriter<W>,
+    files: &[(String, Vec<u8>)],
+    quirks: &ReportQuirks,
+) -> W {
     let options = SimpleFileOptions::default();
     let mut add = |name: &str, bytes: &[u8]| {
         writer.start_file(name, options).expect("memory takes it");
@@ -151,8 +172,12 @@ fn zip<W: Write + Seek>(mut writer: ZipWriter<W>, files: &[(String, Vec<u8>)], j
     };
     for (name, bytes) in files {
         add(name, bytes);
+        if quirks.mac_notes {
+            add(&format!("__MACOSX/._{name}"), b"\0\x05\x16\x07\"");
+            add(&format!("._{name}"), b"\0\x05\x16\x07\"");
+        }
     }
-    if junk {
+    if quirks.junk_member {
         add("manifest.json", b"{\"files\": 1}\n");
         writer
             .add_directory("extraction/", options)
@@ -211,7 +236,7 @@ mod tests {
         let mut quirks = ReportQuirks::default();
         for container in [Container::Zip, Container::ZipDescriptors] {
             quirks.container = container;
-            let mut bytes = render(event(), &rows(), "x", &quirks);
+            let mut bytes = render(event(), &rows(), "x", &quirks, false);
             let text = read(bytes.clone(), 0).unwrap();
             assert_eq!(
                 text,
@@ -233,7 +258,7 @@ mod tests {
             header_style: HeaderStyle::Spaces,
             ..ReportQuirks::default()
         };
-        let bytes = render(event(), &rows(), "x", &quirks);
+        let bytes = render(event(), &rows(), "x", &quirks, false);
         let second = read(bytes.clone(), 1).unwrap();
         assert_eq!(
             second,
@@ -249,7 +274,7 @@ mod tests {
             container,
             ..ReportQuirks::default()
         };
-        let csv = |empty| render(event(), &[], "x", &quirks(empty, Container::Csv));
+        let csv = |empty| render(event(), &[], "x", &quirks(empty, Container::Csv), false);
         assert!(csv(EmptyStyle::HeaderOnly).starts_with(b"agent_name"));
         assert!(csv(EmptyStyle::ZeroByte).is_empty());
         let zip = render(
@@ -257,6 +282,7 @@ mod tests {
             &[],
             "x",
             &quirks(EmptyStyle::EmptyZip, Container::Zip),
+            false,
         );
         assert_eq!(zip::ZipArchive::new(Cursor::new(zip)).unwrap().len(), 0);
     }

@@ -76,6 +76,8 @@ impl Job {
 pub struct Link {
     pub job: Job,
     pub part: usize,
+    /// How many parts the job has.
+    pub parts: usize,
     pub expires: Instant,
 }
 
@@ -88,6 +90,11 @@ pub struct Jobs {
     lost: u64,
     cut: u64,
     broken: u64,
+    bare: u64,
+    holes: u64,
+    empty: u64,
+    relapsed: u64,
+    open: u64,
 }
 
 impl Jobs {
@@ -146,7 +153,7 @@ impl Jobs {
     }
 
     /// Makes a link to a part's file: path and query, all of which has to come back.
-    pub fn link(&mut self, job: &Job, part: usize, lifetime: Duration) -> String {
+    pub fn link(&mut self, job: &Job, part: usize, parts: usize, lifetime: Duration) -> String {
         let mut rng = Rng::of(self.links.len() as u64, "signature", part as u64);
         let (from, _) = job.window;
         let day = clock::date_time(from).format("%Y/%m");
@@ -165,6 +172,7 @@ impl Jobs {
         let link = Link {
             job: job.clone(),
             part,
+            parts,
             expires: Instant::now() + lifetime,
         };
         self.links.insert(target.clone(), link);
@@ -183,6 +191,34 @@ impl Jobs {
     /// Whether the download at hand is cut.
     pub fn cuts_download(&mut self, quirks: &ReportQuirks) -> bool {
         take(&mut self.cut, quirks.cut_downloads)
+    }
+
+    /// Whether the answer to the look at hand leaves its links out.
+    pub fn hides_links(&mut self, quirks: &ReportQuirks) -> bool {
+        take(&mut self.bare, quirks.bare_answers)
+    }
+
+    /// Whether the answer to the look at a job has a hole.
+    pub fn has_hole(&mut self, job: &Job, quirks: &ReportQuirks) -> bool {
+        let (from, to) = job.window;
+        let is_long = quirks.hole_over.is_some_and(|length| to - from > length);
+        is_long && take(&mut self.holes, quirks.holes)
+    }
+
+    /// Whether the answer to the POST at hand has an empty id.
+    pub fn hides_id(&mut self, quirks: &ReportQuirks) -> bool {
+        take(&mut self.empty, quirks.empty_ids)
+    }
+
+    /// Whether a job that was seen to be done is pending at the look at hand.
+    pub fn relapses(&mut self, id: &str, quirks: &ReportQuirks) -> bool {
+        let was_done = self.links.values().any(|link| link.job.id == id);
+        was_done && take(&mut self.relapsed, quirks.relapses)
+    }
+
+    /// Whether the file at hand has a quote that never closes.
+    pub fn opens_quote(&mut self, quirks: &ReportQuirks) -> bool {
+        take(&mut self.open, quirks.open_quotes)
     }
 
     /// Whether the download at hand has a wrong CRC.

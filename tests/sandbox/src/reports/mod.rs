@@ -5,6 +5,7 @@ mod events;
 mod facts;
 mod files;
 mod jobs;
+mod rewritten;
 mod rows;
 mod storage;
 
@@ -14,7 +15,8 @@ use serde_json::{Map, Value, json};
 use crate::api::{Call, Problem};
 use crate::clock::{self, DAY};
 use crate::http::{Delivery, Response};
-use crate::quirks::{DateKeys, EmptyStyle, Joint, LinkDone, PendingStatus};
+use crate::quirks::{DateKeys, EmptyStyle, Joint, LinkDone, LinksShape, PendingStatus, RowOrder};
+use crate::rng::Rng;
 use crate::server::World;
 use events::{Event, Source};
 use jobs::{Fate, Job, State};
@@ -59,7 +61,10 @@ pub fn post(call: &Call<'_>) -> Result<Response, Problem> {
         ));
         return Err(too_many("the event's reports of this day are spent"));
     }
-    let id = control.jobs.make(call.options, event, (start, end));
+    let mut id = control.jobs.make(call.options, event, (start, end));
+    if control.jobs.hides_id(quirks) {
+        id.clear();
+    }
     let lost = control.jobs.loses_answer(quirks);
     let href = format!("/reports/raw/{id}");
     let body = json!({"id": id, "link": {"rel": "extracts", "href": href}});
@@ -106,7 +111,10 @@ pub fn get(call: &Call<'_>) -> Result<Response, Problem> {
     let Some(job) = found.filter(|job| job.fate != Fate::Forgotten).cloned() else {
         return Err(Problem::new(404, "REPORT_NOT_FOUND", "report not found"));
     };
-    let state = job.state(quirks);
+    let mut state = job.state(quirks);
+    if control.jobs.relapses(&job.id, quirks) {
+        state = State::Pending;
+    }
     let hides_links = match state {
         State::Pending => !quirks.links_while_pending,
         State::Failed => true,
@@ -116,14 +124,16 @@ pub fn get(call: &Call<'_>) -> Result<Response, Problem> {
                 && job_rows(&world, &job, None).is_empty()
         }
     };
-    let parts = if hides_links { 0 } else { quirks.parts.max(1) };
+    let has_hole = state == State::Done && control.jobs.has_hole(&job, quirks);
+    let count = if has_hole { 3 } else { quirks.parts.max(1) };
+    let parts = if hides_links { 0 } else { count };
     let mut links = Vec::new();
-    for part in 0..parts {
+    for part in (0..parts).filter(|part| !has_hole || *part != 1) {
         let (from, to) = job.part(part, parts);
         let status = status(job.part_state(part, quirks), true, call);
         let mut link = json!({"rel": "extraction"});
         if job.part_state(part, quirks) == State::Done {
-            let path = control.jobs.link(&job, part, quirks.link_lifetime);
+            let path = control.jobs.link(&job, part, parts, quirks.link_lifetime);
             let origin = format!("http://127.0.0.1:{}", call.shared.storage_port);
             link["href"] = json!(format!("{origin}{path}"));
         }
@@ -132,12 +142,12 @@ pub fn get(call: &Call<'_>) -> Result<Response, Problem> {
             DateKeys::Long => ("from_date", "to_date"),
         };
         if call.query("status").is_none_or(|asked| asked == status) {
-            links.push(json!({
-                "link": link,
-                from_key: clock::text(from),
-                to_key: clock::text(to),
-                "status": status,
-            }));
+            let mut item =
+                json!({"link": link, from_key: clock::text(from), to_key: clock::text(to)});
+            if quirks.links != LinksShape::NoStatus {
+                item["status"] = json!(status);
+            }
+            links.push(item);
         }
     }
     let joint = match quirks.interval_joint {
@@ -147,7 +157,13 @@ pub fn get(call: &Call<'_>) -> Result<Response, Problem> {
     let (start, end) = job.window;
     let interval = [clock::bare_text(start), clock::bare_text(end)].join(joint);
     let status = status(state, false, call);
-    let body = json!({"id": job.id, "status": status, "interval": interval, "links": links});
+    let mut body = json!({"id": job.id, "status": status, "interval": interval});
+    let is_bare = state == State::Done && control.jobs.hides_links(quirks);
+    match (quirks.links, links.as_slice()) {
+        _ if is_bare => {}
+        (LinksShape::Single, [single]) => body["link"] = single["link"].clone(),
+        (_, _) => body["links"] = json!(links),
+    }
     Ok(Response::json(200, body.to_string()))
 }
 
@@ -163,19 +179,41 @@ fn status(state: State, of_link: bool, call: &Call<'_>) -> &'static str {
 }
 
 /// The rows of a job, or of one of its parts.
-fn job_rows(world: &World, job: &Job, part: Option<usize>) -> Vec<Vec<Cell>> {
-    let parts = world.options.quirks.reports.parts.max(1);
+fn job_rows(world: &World, job: &Job, part: Option<(usize, usize)>) -> Vec<Vec<Cell>> {
     let (from, to) = match (part, job.event.source) {
-        (None, _) | (Some(0), Source::Performance) => job.window,
+        (None, _) | (Some((0, _)), Source::Performance) => job.window,
         // One row per agent for the whole window, all in the first part.
         (Some(_), Source::Performance) => return Vec::new(),
-        (Some(part), _) => job.part(part, parts),
+        (Some((part, parts)), _) => job.part(part, parts),
     };
-    let facts = facts::facts(world, job.event, from, to);
-    facts
-        .into_iter()
-        .map(|fact| rows::row(&world.account, job.event, fact, job.window))
-        .collect()
+    let mut rows = rows_of(world, job.event, (from, to), job.window);
+    match world.options.quirks.reports.row_order {
+        RowOrder::Ascending => {}
+        RowOrder::Descending => rows.reverse(),
+        RowOrder::Shuffled => {
+            let mut rng = Rng::of(world.options.seed, "order", rows.len() as u64);
+            for at in (1..rows.len()).rev() {
+                rows.swap(at, rng.index(at + 1));
+            }
+        }
+    }
+    rows
+}
+
+/// The rows of an event for a time, in time order, for a job of a window.
+fn rows_of(
+    world: &World,
+    event: &Event,
+    (from, to): (i64, i64),
+    window: (i64, i64),
+) -> Vec<Vec<Cell>> {
+    let quirks = &world.options.quirks.reports;
+    let facts = facts::facts(world, event, from, to).into_iter();
+    let rows = facts.map(|fact| rows::row(&world.account, event, fact, window));
+    match quirks.rewritten {
+        true => rows.map(|row| rewritten::row(event, row)).collect(),
+        false => rows.collect(),
+    }
 }
 
 /// Whether there is such a report stream, and if so its rows in time order: each column's name
@@ -187,12 +225,9 @@ pub fn truth(world: &World, jobs: &Jobs, stream: &str) -> Option<Vec<Value>> {
         Source::Performance => jobs.windows(event),
         _ => vec![(i64::MIN, i64::MAX)],
     };
-    let rows = windows.into_iter().flat_map(|(from, to)| {
-        let facts = facts::facts(world, event, from, to);
-        facts
-            .into_iter()
-            .map(move |fact| rows::row(&world.account, event, fact, (from, to)))
-    });
+    let rows = windows
+        .into_iter()
+        .flat_map(|window| rows_of(world, event, window, window));
     let object = |row: Vec<Cell>| {
         let cells = row.iter().map(|cell| Value::from(cell.text()));
         let names = event.columns.iter().map(|name| (*name).to_owned());

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::{files, job_rows};
 use crate::faulty;
 use crate::http::{Delivery, Request, Response};
-use crate::quirks::Container;
+use crate::quirks::{Container, Expired};
 use crate::server::{self, Shared};
 
 /// Answers one request to the storage, and logs it. A token here is a violation, and refused.
@@ -42,7 +42,7 @@ fn file(shared: &Shared, request: &Request) -> Response {
     }
     let world = shared.world();
     let quirks = &world.options.quirks.reports;
-    let (link, cut, broken) = {
+    let (link, cut, broken, open) = {
         let mut control = shared.control();
         let link = control.jobs.linked(&request.target).cloned();
         let Some(link) = link.filter(|_| request.method == "GET") else {
@@ -51,11 +51,16 @@ fn file(shared: &Shared, request: &Request) -> Response {
             return error(403, "SignatureDoesNotMatch", "The signature does not match");
         };
         if link.expires <= Instant::now() {
-            return error(403, "AccessDenied", "Request has expired");
+            return match quirks.expired {
+                Expired::Forbidden => error(403, "AccessDenied", "Request has expired"),
+                Expired::BadToken => error(400, "ExpiredToken", "The provided token has expired."),
+                Expired::BadRequest => error(400, "InvalidRequest", "Request has expired"),
+            };
         }
         let cut = control.jobs.cuts_download(quirks);
         let broken = !cut && control.jobs.breaks_download(quirks);
-        (link, cut, broken)
+        let open = !cut && !broken && control.jobs.opens_quote(quirks);
+        (link, cut, broken, open)
     };
     let event = link.job.event;
     let mut bytes = match world.options.report_files.get(event.name) {
@@ -64,9 +69,9 @@ fn file(shared: &Shared, request: &Request) -> Response {
             Err(problem) => return error(500, "InternalError", &problem.to_string()),
         },
         None => {
-            let rows = job_rows(&world, &link.job, Some(link.part));
+            let rows = job_rows(&world, &link.job, Some((link.part, link.parts)));
             let name = format!("{}-{}", link.job.id, link.job.window.0);
-            files::render(event, &rows, &name, quirks)
+            files::render(event, &rows, &name, quirks, open)
         }
     };
     if broken && quirks.container != Container::Csv {

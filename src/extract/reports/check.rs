@@ -1,0 +1,123 @@
+//! Reads a file to its end before any of its rows is written.
+
+use std::fs::File;
+use std::mem;
+
+use super::csv_rows::{CsvRows, without_nul};
+use super::filter::{Counting, Filter};
+use super::identity::{Key, Keys};
+use super::layout::Layout;
+use super::quotes::Checked;
+use super::repeats::Order;
+use super::rows::JobRows;
+use super::unpack::{self, BadFile, is_csv};
+use crate::singer::RecordWriter;
+
+/// So many rows of a file show whether it is in the order of time.
+const PEEKED: usize = 1000;
+
+/// Read at once, in bytes.
+const BUFFER: usize = 64 * 1024;
+
+/// Checks that the file of a part is whole, and one of this report. `most`
+/// bounds what it may unpack to, in bytes. Where its rows aren't in the order
+/// of time, the result says which of them may share their identity.
+///
+/// # Errors
+/// [`BadFile`].
+pub fn check(
+    layout: &Layout,
+    records: &RecordWriter,
+    file: &mut File,
+    most: u64,
+    job: &JobRows,
+) -> Result<Option<Filter>, BadFile> {
+    let mut seen = match layout.row_id {
+        None => Seen::Enough,
+        Some(_) => Seen::InOrder(job.repeats.order(), Vec::new()),
+    };
+    let (mut is_report, mut others) = (false, Vec::new());
+    let mut rest = vec![0; BUFFER];
+    unpack::check(file, most, |name, content| {
+        let mut content = Checked::new(content);
+        let mut rows = CsvRows::new(&mut content);
+        let columns = match rows.next()? {
+            None => {
+                is_report |= is_csv(name);
+                return Ok(());
+            }
+            Some(header) => layout.columns(records, name, header),
+        };
+        let columns = match columns {
+            Ok(columns) => columns,
+            Err(problem) if is_csv(name) => return Err(problem),
+            Err(problem) => {
+                others.push((name.to_owned(), problem));
+                return Ok(());
+            }
+        };
+        is_report = true;
+        seen.look(&mut rows, layout.keys(&columns, job.window))?;
+        drop(rows);
+        Ok(content.finish(&mut rest)?)
+    })?;
+    for (name, problem) in others {
+        if !is_report {
+            return Err(problem);
+        }
+        log::info!(
+            "report {}: {name} is no CSV of this report and is left out",
+            layout.event
+        );
+    }
+    Ok(seen.finish())
+}
+
+/// What the rows that were looked at show of their order.
+enum Seen<'a> {
+    InOrder(Order<'a>, Vec<Key>),
+    OutOfOrder(Order<'a>, Counting),
+    /// They are in order, or it doesn't matter.
+    Enough,
+}
+
+impl Seen<'_> {
+    /// Looks at further rows, as far as there is need to.
+    fn look(&mut self, rows: &mut CsvRows, mut keys: Keys) -> Result<(), BadFile> {
+        while !matches!(self, Seen::Enough) {
+            let Some(row) = rows.next()? else {
+                return Ok(());
+            };
+            let key = keys.of(&without_nul(row));
+            match self {
+                Seen::OutOfOrder(order, counting) => order.note(key, counting),
+                _ => self.peek(key),
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at one of the first rows.
+    fn peek(&mut self, key: Key) {
+        let Seen::InOrder(mut order, mut peeked) = mem::replace(self, Seen::Enough) else {
+            return;
+        };
+        peeked.push(key);
+        if !order.follows(key) {
+            let mut counting = Counting::new();
+            peeked
+                .iter()
+                .for_each(|key| order.note(*key, &mut counting));
+            *self = Seen::OutOfOrder(order, counting);
+        } else if peeked.len() < PEEKED {
+            *self = Seen::InOrder(order, peeked);
+        }
+    }
+
+    fn finish(self) -> Option<Filter> {
+        match self {
+            Seen::OutOfOrder(_, counting) => Some(counting.finish()),
+            Seen::InOrder(..) | Seen::Enough => None,
+        }
+    }
+}

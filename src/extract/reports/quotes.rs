@@ -1,0 +1,220 @@
+//! Whether a CSV file is whole, told from its quotes alone.
+
+use std::io::{self, Read};
+
+use memchr::{memchr, memchr3, memrchr3};
+
+/// The longest cell, in bytes: far more than any message has.
+const LONGEST_CELL: u64 = 16 << 20;
+
+/// A reader that looks at what goes through it, and fails behind the first
+/// sign of damage: text behind a closing quote, which a quote without its
+/// partner leads to, and cells of an absurd length. Both would make one row of
+/// many.
+pub struct Checked<R> {
+    inner: R,
+    quotes: Quotes,
+    /// What is wrong with what was read: the header in it may still show that
+    /// this is no report.
+    damage: Option<io::Error>,
+}
+
+impl<R: Read> Checked<R> {
+    pub fn new(inner: R) -> Self {
+        Self {
+            inner,
+            quotes: Quotes::default(),
+            damage: None,
+        }
+    }
+
+    /// Reads what is left, and checks that the last quote was closed.
+    ///
+    /// # Errors
+    /// The content can't be read, or is damaged.
+    pub fn finish(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        while self.read(buffer)? > 0 {}
+        self.quotes.finish()
+    }
+}
+
+impl<R: Read> Read for Checked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(damage) = self.damage.take() {
+            return Err(damage);
+        }
+        let read = self.inner.read(buffer)?;
+        self.damage = self.quotes.pass(&buffer[..read]).err();
+        Ok(read)
+    }
+}
+
+/// Where in a CSV file the bytes so far have led.
+#[derive(Default)]
+struct Quotes {
+    place: Place,
+    /// Number of bytes so far.
+    passed: u64,
+    /// Where the current cell begins.
+    cell: u64,
+    /// Whether a cell was too long.
+    too_long: bool,
+}
+
+#[derive(Default, Clone, Copy, PartialEq)]
+enum Place {
+    /// Before a cell: a quote here opens one.
+    #[default]
+    CellStart,
+    /// Within a cell without quotes, where a quote is a character.
+    Plain,
+    Quoted,
+    /// Behind a quote in a quoted cell: its end, or the first half of a quote.
+    Closing,
+}
+
+impl Quotes {
+    fn pass(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut at = match (self.passed, bytes) {
+            (0, [0xef, 0xbb, 0xbf, ..]) => 3,
+            _ => 0,
+        };
+        while at < bytes.len() {
+            at = match self.place {
+                Place::CellStart | Place::Plain => self.plain(bytes, at),
+                Place::Quoted => match memchr(b'"', &bytes[at..]) {
+                    None => bytes.len(),
+                    Some(quote) => {
+                        self.place = Place::Closing;
+                        at + quote + 1
+                    }
+                },
+                Place::Closing => {
+                    self.place = match bytes[at] {
+                        b'"' => Place::Quoted,
+                        byte if ends_cell(byte) => Place::CellStart,
+                        _ => return Err(self.problem("text follows a closing quote in", at)),
+                    };
+                    if self.place == Place::CellStart {
+                        self.end_cell(at);
+                    }
+                    at + 1
+                }
+            };
+        }
+        self.passed += bytes.len() as u64;
+        if self.too_long || self.passed - self.cell > LONGEST_CELL {
+            return Err(self.problem("more than 16 MiB are in, or in front of,", 0));
+        }
+        Ok(())
+    }
+
+    /// Ends the current cell at this byte of those at hand, behind which the
+    /// next one begins.
+    fn end_cell(&mut self, at: usize) {
+        let end = self.passed + at as u64;
+        self.too_long |= end - self.cell > LONGEST_CELL;
+        self.cell = end + 1;
+    }
+
+    /// Passes what has no quotes up to the next one, and that; where to go on.
+    fn plain(&mut self, bytes: &[u8], from: usize) -> usize {
+        let quote = memchr(b'"', &bytes[from..]).map(|quote| from + quote);
+        let plain = &bytes[from..quote.unwrap_or(bytes.len())];
+        // Cells between the first and the last end are as short as these bytes.
+        if let Some(first) = memchr3(b',', b'\n', b'\r', plain) {
+            self.end_cell(from + first);
+        }
+        if let Some(last) = memrchr3(b',', b'\n', b'\r', plain) {
+            self.cell = self.passed + (from + last + 1) as u64;
+        }
+        match plain.last() {
+            Some(last) if ends_cell(*last) => self.place = Place::CellStart,
+            Some(_) => self.place = Place::Plain,
+            None => {}
+        }
+        let Some(quote) = quote else {
+            return bytes.len();
+        };
+        if self.place == Place::CellStart {
+            self.place = Place::Quoted;
+        }
+        quote + 1
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        match self.place {
+            Place::Quoted => Err(self.problem("no quote closes", 0)),
+            _ => Ok(()),
+        }
+    }
+
+    fn problem(&self, problem: &str, at: usize) -> io::Error {
+        let (cell, byte) = (self.cell, self.passed + at as u64);
+        io::Error::other(format!(
+            "{problem} the cell that begins at byte {cell} (seen at byte {byte})"
+        ))
+    }
+}
+
+fn ends_cell(byte: u8) -> bool {
+    matches!(byte, b',' | b'\n' | b'\r')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The problem of a text that comes in pieces of this length.
+    fn check(text: &[u8], piece: usize) -> Option<String> {
+        let mut checked = Checked::new(text);
+        let finished = checked.finish(&mut vec![0; piece]);
+        finished.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn finds_quotes_without_a_partner() {
+        for piece in [3, 4, 5, 1000] {
+            for whole in [
+                "",
+                "a,b\n1,2\n",
+                "\"a\",\"b,\n\"\"c\"\"\"\r\n\"\",\"\"",
+                "\u{feff}\"a\",b\n",
+                "5\" pipe,6\"\nx,y\"z\"",
+                "a\n\"\"\"\"\n",
+            ] {
+                assert_eq!(check(whole.as_bytes(), piece), None, "{whole} {piece}");
+            }
+            for (damaged, words) in [
+                (
+                    "a,b\n\"1,2\n",
+                    "no quote closes the cell that begins at byte 4",
+                ),
+                ("\u{feff}\"a", "no quote closes"),
+                (
+                    "a\n\"1,2\n3,\"4\"\n",
+                    "text follows a closing quote in the cell",
+                ),
+                ("\"a\"b", "text follows"),
+                ("\"\"\"", "no quote closes"),
+            ] {
+                let problem = check(damaged.as_bytes(), piece).unwrap_or_default();
+                assert!(problem.contains(words), "{damaged} {piece}: {problem}");
+            }
+        }
+    }
+
+    #[test]
+    fn finds_cells_of_an_absurd_length() {
+        let most = LONGEST_CELL as usize;
+        let cell = "x".repeat(most);
+        for (text, fits) in [
+            (format!("a,{cell}\nb,{cell}"), true),
+            (format!("\"{}\",b", &cell[..most - 2]), true),
+            (format!("a,{cell}y\n"), false),
+            (format!("a,\"{cell}\"\n"), false),
+        ] {
+            assert_eq!(check(text.as_bytes(), 1 << 16).is_none(), fits);
+        }
+    }
+}
