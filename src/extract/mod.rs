@@ -114,7 +114,7 @@ impl Run<'_> {
             return Ok(());
         };
         let started_at = self.started_at()?;
-        match bookmark - self.settings.lookback > started_at {
+        match bookmark - self.settings.lookback - clock::RESOLUTION > started_at {
             true => Err(Error::Ahead {
                 stream,
                 bookmark,
