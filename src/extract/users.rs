@@ -241,7 +241,7 @@ impl<'a> Users<'a> {
                 UserStep::Page(page) => hand_over(UserStep::Page(page)),
                 UserStep::Done(_) => Ok(()),
             })?;
-            from = from.max(asked_at - clock::RESOLUTION);
+            from = from.max(asked_at - 2 * clock::RESOLUTION);
         }
         log::info!("users: they are edited faster than they are read; the next run goes on");
         Ok(())

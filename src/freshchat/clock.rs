@@ -27,10 +27,6 @@ const NOTABLE: TimeDelta = TimeDelta::minutes(1);
 /// A larger difference ends the run: one of the two is wrong by the date.
 const LARGEST: TimeDelta = TimeDelta::days(1);
 
-/// Two runs within one second may start in any order by the server's clock,
-/// which tells whole seconds and counts from when a request was sent.
-pub const RESOLUTION: TimeDelta = TimeDelta::seconds(2);
-
 static CLOCK: Clock = Clock::new();
 
 /// The two clocks of a run.
