@@ -26,6 +26,7 @@ mod reports;
 mod requests;
 mod resume;
 mod rounds;
+mod rules;
 mod secrets;
 mod selection;
 mod sharing;
