@@ -114,10 +114,8 @@ impl Run<'_> {
             return Ok(());
         };
         let started_at = self.started_at()?;
-        // Two runs of one minute may see the server's whole seconds, and the
-        // time that its first answer takes, in another order.
-        let most = self.settings.lookback.max(clock::NOTABLE);
-        match bookmark - most > started_at {
+        // Two runs within a second may start in any order by the server's clock.
+        match bookmark - self.settings.lookback - 2 * clock::RESOLUTION > started_at {
             true => Err(Error::Ahead {
                 stream,
                 bookmark,

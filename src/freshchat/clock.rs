@@ -21,8 +21,8 @@ use crate::timestamp;
 /// The server's time has no finer resolution.
 pub const RESOLUTION: Duration = Duration::from_secs(1);
 
-/// A larger difference between two clocks is one that they show, and is logged.
-pub const NOTABLE: Duration = Duration::from_secs(60);
+/// A larger difference between the two clocks is logged.
+const NOTABLE: TimeDelta = TimeDelta::minutes(1);
 
 /// A larger difference ends the run: one of the two is wrong by the date.
 const LARGEST: TimeDelta = TimeDelta::days(1);
@@ -177,12 +177,11 @@ impl Clock {
         let difference = machine - server;
         state.difference = Some(difference);
         state.anchor = Some((sent, server.min(machine) - took));
-        let notable = TimeDelta::from_std(NOTABLE).unwrap_or_default();
-        let too_late = state.started_at.is_some() && difference > notable;
+        let too_late = state.started_at.is_some() && difference > NOTABLE;
         if too_late || difference.abs() > LARGEST {
             return Err(ClocksDiffer { machine, server });
         }
-        if difference.abs() > notable {
+        if difference.abs() > NOTABLE {
             log::warn!(
                 "this machine's clock is {} s {} the server's; the run goes by the earlier one",
                 difference.num_seconds().abs(),
