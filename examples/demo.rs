@@ -3,18 +3,18 @@
 //! Starts a simulated account, runs the real program's discovery and sync
 //! against it, and ends: Singer messages on stdout, the log on stderr.
 
-use std::env;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
 use freshchat_sandbox::{Options, Sandbox};
 
-const TAP: &str = env!("CARGO_PKG_NAME");
+#[path = "shared/build.rs"]
+mod build;
 
 fn main() -> io::Result<ExitCode> {
-    let tap = build()?;
+    let tap = build::build()?;
     let sandbox = Sandbox::start(Options::default());
     let files = tempfile::tempdir()?;
     let config = files.path().join("config.json");
@@ -44,22 +44,4 @@ fn run(tap: &Path, arguments: &[&Path]) -> Command {
     let mut command = Command::new(tap);
     command.args(arguments);
     command
-}
-
-/// Builds the program, which `cargo run --example` leaves out, in the profile
-/// of this example; its path.
-fn build() -> io::Result<PathBuf> {
-    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--bin", TAP]);
-    command.current_dir(env!("CARGO_MANIFEST_DIR"));
-    if !cfg!(debug_assertions) {
-        command.arg("--release");
-    }
-    if !command.status()?.success() {
-        return Err(io::Error::other("the program could not be built"));
-    }
-    let example = env::current_exe()?;
-    let folder = example.parent().and_then(Path::parent);
-    let folder = folder.ok_or_else(|| io::Error::other("this example has no build folder"))?;
-    Ok(folder.join(format!("{TAP}{}", env::consts::EXE_SUFFIX)))
 }

@@ -5,15 +5,17 @@ use serde_json::Value;
 
 use crate::tap::{Run, Tap, account};
 
-/// The messages without what time brings.
+/// The messages without what time brings, in one order: the windows of users,
+/// which reach up to now, follow the time too.
 fn without_times(run: &Run) -> Vec<Value> {
     let mut messages = run.messages.clone();
+    messages.retain(|message| message["type"] != "STATE");
     for message in &mut messages {
         message["time_extracted"].take();
         message["record"]["checked_at"].take();
         message["record"]["retrieved_at"].take();
-        message["value"].take();
     }
+    messages.sort_by_cached_key(Value::to_string);
     messages
 }
 

@@ -55,7 +55,7 @@ fn a_long_token_is_masked_before_its_echo_is_cut() {
         )];
     });
     let run = Tap::new(&sandbox).streams(&["roles"]).run();
-    run.assert_failed(1, &["roles"]);
+    run.assert_failed(1, &["none of the 1 selected streams can be read"]);
     assert!(run.stderr.contains("Bearer ***"), "{}", run.stderr);
     assert!(
         !run.stderr.contains(&sandbox.token()[..8]),

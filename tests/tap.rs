@@ -1,8 +1,8 @@
 //! The harness: runs the program, and checks what must hold of any run.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -13,12 +13,18 @@ use freshchat_sandbox::{Options, Sandbox};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use crate::rules;
+
 /// A run of the program that is yet to start.
 pub struct Tap {
     files: TempDir,
     config: Value,
     arguments: Vec<String>,
     variables: Vec<(String, String)>,
+    /// What it begins with.
+    state: Value,
+    /// As in [`rules::broken`].
+    retries: bool,
 }
 
 /// What a run left behind.
@@ -44,6 +50,8 @@ impl Tap {
             config,
             arguments: Vec::new(),
             variables: Vec::new(),
+            state: Value::Null,
+            retries: false,
         }
     }
 
@@ -80,13 +88,24 @@ impl Tap {
         self.file("--catalog", &catalog.to_string())
     }
 
-    pub fn state(self, state: &Value) -> Self {
+    pub fn state(mut self, state: &Value) -> Self {
+        self.state = state.clone();
         self.file("--state", &state.to_string())
     }
 
     /// Selects these streams and no other.
     pub fn streams(self, names: &[&str]) -> Self {
         self.catalog(&catalog_of(names))
+    }
+
+    /// What is missed at first may be read again, and come twice.
+    pub fn with_retries(mut self, retries: bool) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    pub fn setting(&self, setting: &str) -> &Value {
+        &self.config[setting]
     }
 
     /// The command, with the config file written.
@@ -107,7 +126,7 @@ impl Tap {
     /// Runs to the end, whatever it is.
     pub fn run(&self) -> Run {
         let output = self.command().output().unwrap();
-        Run::new(output.stdout, output.stderr, output.status.code())
+        self.ended(output.stdout, output.stderr, output.status.code())
     }
 
     /// Runs to the end, which must be a success.
@@ -135,34 +154,53 @@ impl Tap {
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        Run::new(read, Vec::new(), None)
+        self.ended(read, Vec::new(), None)
     }
 
-    /// Runs, and kills the program once `ready` says so, which is told how many
-    /// lines came; all that it had written is what a target would have got.
+    /// Runs, and kills the program once `ready` says so, which it must; see
+    /// [`Tap::run_until`].
     pub fn kill_when(&self, ready: impl Fn(usize) -> bool) -> Run {
-        let mut child = self
-            .command()
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let run = self.run_until(ready);
+        assert_eq!(run.code, None, "it ends before: {}", run.stderr);
+        run
+    }
+
+    /// Runs to the end, or kills the program once `ready` says so, which is
+    /// told how many lines came; all that it had written is what a target
+    /// would have got. A minute is for ever.
+    pub fn run_until(&self, ready: impl Fn(usize) -> bool) -> Run {
+        let mut child = self.spawn();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut stderr = child.stderr.take().unwrap();
         let lines = AtomicUsize::new(0);
-        let mut read = Vec::new();
-        std::thread::scope(|scope| {
+        let (mut read, mut log) = (Vec::new(), Vec::new());
+        let started = Instant::now();
+        let code = std::thread::scope(|scope| {
             scope.spawn(|| {
                 while stdout.read_until(b'\n', &mut read).unwrap() > 0 {
                     lines.fetch_add(1, Ordering::SeqCst);
                 }
             });
-            wait_until(|| ready(lines.load(Ordering::SeqCst)));
-            child.kill().unwrap();
+            scope.spawn(|| stderr.read_to_end(&mut log).unwrap());
+            loop {
+                if let Some(status) = child.try_wait().unwrap() {
+                    return status.code();
+                }
+                let hangs = started.elapsed() > Duration::from_secs(60);
+                if hangs || ready(lines.load(Ordering::SeqCst)) {
+                    child.kill().unwrap();
+                    assert!(!hangs, "it hangs");
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
         });
-        child.wait().unwrap();
         let end_of_line = read.iter().rposition(|byte| *byte == b'\n');
         read.truncate(end_of_line.map_or(0, |at| at + 1));
-        Run::new(read, Vec::new(), None)
+        self.ended(read, log, code)
+    }
+
+    fn ended(&self, stdout: Vec<u8>, stderr: Vec<u8>, code: Option<i32>) -> Run {
+        Run::new(stdout, stderr, code).checked(&self.state, self.retries)
     }
 
     /// Starts the program with both outputs piped.
@@ -175,10 +213,23 @@ impl Tap {
     }
 }
 
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Names the program, where no test runs, for which Cargo builds one.
+#[allow(dead_code, reason = "an example calls it")]
+pub fn set_program(path: PathBuf) {
+    PROGRAM.set(path).unwrap();
+}
+
+fn program() -> &'static PathBuf {
+    let built = option_env!("CARGO_BIN_EXE_tap-freshchat");
+    PROGRAM.get_or_init(|| PathBuf::from(built.unwrap()))
+}
+
 /// The program without arguments, and without anything of this process'
 /// environment that it would read.
 pub fn bare_command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tap-freshchat"));
+    let mut command = Command::new(program());
     for name in ["http_proxy", "https_proxy", "all_proxy", "no_proxy"] {
         command.env_remove(name).env_remove(name.to_uppercase());
     }
@@ -239,19 +290,24 @@ pub fn account(users: usize) -> Options {
 impl Run {
     fn new(stdout: Vec<u8>, stderr: Vec<u8>, code: Option<i32>) -> Self {
         let stdout = String::from_utf8(stdout).unwrap();
-        let run = Self {
+        Self {
             messages: stdout.lines().map(parse_line).collect(),
             stderr: String::from_utf8(stderr).unwrap(),
             stdout,
             code,
-        };
-        run.check();
-        run
+        }
+    }
+
+    /// Checks the rules of any output.
+    fn checked(self, state: &Value, retries: bool) -> Self {
+        let broken = rules::broken(state, &self.messages, retries);
+        assert!(broken.is_empty(), "{}", broken.join("\n"));
+        self
     }
 
     /// A run of which only stdout was kept.
     pub fn of_stdout(stdout: String) -> Self {
-        Self::new(stdout.into_bytes(), Vec::new(), None)
+        Self::new(stdout.into_bytes(), Vec::new(), None).checked(&Value::Null, true)
     }
 
     /// What a target surely has of a run that was killed: all up to its last
@@ -261,38 +317,6 @@ impl Run {
         let is_state = |line: &&str| line.starts_with("{\"type\":\"STATE\"");
         let last = lines.iter().rposition(is_state);
         Self::of_stdout(lines[..last.map_or(0, |at| at + 1)].concat())
-    }
-
-    /// What must hold of any output: each record comes after its schema, is
-    /// valid against it, and has its key.
-    fn check(&self) {
-        let mut schemas: HashMap<&str, (jsonschema::Validator, &Value)> = HashMap::new();
-        for message in &self.messages {
-            let stream = message["stream"].as_str().unwrap_or_default();
-            match message["type"].as_str().unwrap() {
-                "SCHEMA" => {
-                    let validator = jsonschema::options()
-                        .should_validate_formats(true)
-                        .build(&message["schema"])
-                        .unwrap();
-                    schemas.insert(stream, (validator, &message["key_properties"]));
-                }
-                "RECORD" => {
-                    let (schema, keys) = &schemas[stream];
-                    let record = &message["record"];
-                    if let Some(error) = schema.iter_errors(record).next() {
-                        panic!("{error} at {}: {message}", error.instance_path());
-                    }
-                    for key in keys.as_array().unwrap() {
-                        let value = &record[key.as_str().unwrap()];
-                        assert!(!value.is_null() && value != "", "{key} of {message}");
-                    }
-                }
-                "STATE" => assert!(message["value"].is_object(), "{message}"),
-                "ACTIVATE_VERSION" => assert!(message["version"].is_i64(), "{message}"),
-                other => panic!("{other} is no message type"),
-            }
-        }
     }
 
     /// The records of a stream, in order.
@@ -356,35 +380,45 @@ fn parse_line(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
 }
 
-/// The key properties of a stream, from the catalog.
-fn keys(stream: &str) -> Vec<String> {
-    let streams = discovered()["streams"].as_array().unwrap();
-    let entry = streams
-        .iter()
-        .find(|entry| entry["stream"] == stream)
-        .unwrap();
-    serde_json::from_value(entry["key_properties"].clone()).unwrap()
+/// The key of a stream's record, as JSON texts.
+pub fn key_of(stream: &str, record: &Value) -> String {
+    static KEYS: OnceLock<BTreeMap<String, Vec<String>>> = OnceLock::new();
+    let keys = KEYS.get_or_init(|| {
+        let streams = discovered()["streams"].as_array().unwrap().iter();
+        let entry = |entry: &Value| {
+            let stream = serde_json::from_value(entry["stream"].clone()).unwrap();
+            (
+                stream,
+                serde_json::from_value(entry["key_properties"].clone()).unwrap(),
+            )
+        };
+        streams.map(entry).collect()
+    });
+    let values = keys[stream].iter().map(|key| record[key].to_string());
+    values.collect::<Vec<String>>().join(" ")
 }
 
-/// Records by their key. A record that is there twice must be the same, but
-/// for an edit in between, of which the later one counts.
+/// Records by their key. A record that is there again must be the same or
+/// newer, and is the one that counts.
 pub fn by_key<'a>(
     stream: &str,
     records: impl IntoIterator<Item = &'a Value>,
 ) -> BTreeMap<String, &'a Value> {
-    let keys = keys(stream);
-    let key = |record: &Value| {
-        let values: Vec<String> = keys.iter().map(|key| record[key].to_string()).collect();
-        values.join(" ")
-    };
-    records
-        .into_iter()
-        .map(|record| (key(record), record))
-        .collect()
+    let mut all = BTreeMap::new();
+    for record in records {
+        if let Some(before) = all.insert(key_of(stream, record), record) {
+            let problem = rules::older(before, record);
+            assert_eq!(problem, None, "{stream}: {record} comes after {before}");
+        }
+    }
+    all
 }
 
-/// Checks that the records are the stream's truth: each of it once (by key)
-/// and with every value that the API has, and nothing else.
+/// Checks that the records, of one run or of several, are the stream's truth:
+/// each of it by key, the last with every value that the API has, and nothing
+/// else. A key may be there again, with the same or a newer record: from
+/// another run, or from the same one where [`rules::broken`] allows it, which
+/// each run was checked for.
 pub fn assert_complete<'a>(
     sandbox: &Sandbox,
     stream: &str,
@@ -399,27 +433,9 @@ pub fn assert_complete<'a>(
         for (name, value) in expected.as_object().unwrap() {
             let found = &records[&key][name];
             let text = format!("{stream} {key} {name}: {found} for {value}");
-            assert!(stands_for(found, value), "{text}");
+            assert!(rules::stands_for(found, value), "{text}");
         }
         assert!(records[&key]["_extra"].is_null(), "{stream} {key}");
-    }
-}
-
-/// Whether a record's value is the API's: a lone object where a list belongs
-/// becomes a list of one, and a number where a text belongs that text.
-fn stands_for(found: &Value, value: &Value) -> bool {
-    match (found, value) {
-        (Value::String(text), Value::Number(number)) => *text == number.to_string(),
-        (Value::Array(items), Value::Object(_)) => items.len() == 1 && stands_for(&items[0], value),
-        (Value::Array(items), Value::Array(values)) if items.len() == values.len() => {
-            let mut pairs = items.iter().zip(values);
-            pairs.all(|(item, value)| stands_for(item, value))
-        }
-        (Value::Object(own), Value::Object(values)) if own.len() == values.len() => {
-            let mut values = values.iter();
-            values.all(|(name, value)| stands_for(&found[name], value))
-        }
-        _ => found == value,
     }
 }
 

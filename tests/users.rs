@@ -252,6 +252,12 @@ fn users_come_whatever_their_pages_say() {
             .streams(&["users", "user_conversations"])
             .run();
         let what = format!("{envelopes:?}\n{}", run.stderr);
+        // Where more is announced, an error may hide somebody.
+        let past_end = PastEnd::ALL[number % PastEnd::ALL.len()];
+        let is_error = matches!(past_end, PastEnd::PageNotFound | PastEnd::BadRequest);
+        if is_error && matches!(envelopes.total_items, Claim::Over(_)) && run.code == Some(1) {
+            continue;
+        }
         assert_eq!(run.code, Some(0), "{what}");
         for stream in ["users", "user_conversations"] {
             let read = by_key(stream, run.records(stream)).len();

@@ -54,9 +54,6 @@ const SHORTEST_PAGE: u64 = 10;
 /// The server's clock is no further ahead: a run with one that is ends.
 const FURTHEST_CLOCK: TimeDelta = TimeDelta::days(2);
 
-/// The server tells its time in whole seconds.
-const CLOCK_RESOLUTION: TimeDelta = TimeDelta::seconds(2);
-
 /// Reads the users that were updated since the bookmark, those edited since
 /// the run's start among them.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
@@ -244,7 +241,7 @@ impl<'a> Users<'a> {
                 UserStep::Page(page) => hand_over(UserStep::Page(page)),
                 UserStep::Done(_) => Ok(()),
             })?;
-            from = from.max(asked_at - CLOCK_RESOLUTION);
+            from = from.max(asked_at - 2 * clock::RESOLUTION);
         }
         log::info!("users: they are edited faster than they are read; the next run goes on");
         Ok(())

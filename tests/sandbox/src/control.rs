@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::changes::Changes;
 use crate::faults::FaultCounts;
 use crate::reports::Jobs;
 
@@ -52,6 +53,8 @@ pub struct Control {
     pub messages_arrived: usize,
     pub messages_deleted: usize,
     pub users_added: usize,
+    /// What happens after the answers from now on.
+    pub changes: Option<Changes>,
 }
 
 impl Control {

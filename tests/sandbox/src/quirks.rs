@@ -260,64 +260,72 @@ impl OddRecords {
 /// Switches of `reports/raw`, its jobs and their files.
 #[derive(Clone, Debug)]
 pub struct ReportQuirks {
-    /// The least time between two POSTs: sooner is a 429 and a violation.
+    /// seen live (a minute): The least time between two POSTs: sooner is a 429 and a violation.
     pub post_interval: Duration,
-    /// How long a job stays pending.
+    /// documented that it takes a while: How long a job stays pending.
     pub generation_time: Duration,
-    /// After it, the storage answers 403 to a link; a GET of the job makes fresh ones.
+    /// documented (an hour): After it, the storage answers 403 to a link; a GET of the job makes fresh ones.
     pub link_lifetime: Duration,
-    /// Links per job; the window is cut into this many.
+    /// documented: Links per job; the window is cut into this many.
     pub parts: usize,
-    /// Jobs per event, from the start of the sandbox; past it a 429 and a violation.
+    /// guessed (about 120 a day): Jobs per event, from the start of the sandbox; past it a 429 and a violation.
     pub daily_budget: Option<u32>,
+    /// documented (`Short` in the table, `Long` in the example): How a link names its dates.
     pub date_keys: DateKeys,
-    /// What a finished link's status says.
+    /// documented (`Completed`), guessed (`Success`): What a finished link's status says.
     pub link_done: LinkDone,
-    /// The status of a job (and of its links) that is not done.
+    /// documented (`Pending`), guessed (`InProgress`): The status of a job, and of its links, that
+    /// is not done.
     pub pending_status: PendingStatus,
-    /// A pending job lists its links, which become ready one after the other.
+    /// guessed: A pending job lists its links, which become ready one after the other.
     pub links_while_pending: bool,
+    /// seen live: What stands between the two dates of `interval`.
     pub interval_joint: Joint,
+    /// seen live (`Zip`), guessed (the rest): What a link leads to.
     pub container: Container,
-    /// CSV members in each zip.
+    /// seen live: CSV members in each zip.
     pub zip_members: usize,
-    /// Each zip also holds a directory and a member that is no CSV.
+    /// guessed: Each zip also holds a directory and a member that is no CSV.
     pub junk_member: bool,
+    /// guessed: How a report without rows looks.
     pub empty: EmptyStyle,
-    /// A byte order mark before each header.
+    /// guessed: A byte order mark before each header.
     pub bom: bool,
-    /// Lines end in CR LF.
+    /// guessed: Lines end in CR LF.
     pub crlf: bool,
-    /// The misspellings that are known of: `abel_sub_category_name`, `Agent_Status`,
+    /// seen live: The misspellings that are known of: `abel_sub_category_name`, `Agent_Status`,
     /// `agent_status in seconds`, `conversation_url` for `conv_url`,
     /// `lastresponse_timestamp_millis`.
     pub misspelt_columns: bool,
+    /// documented (`Documented`), guessed (the rest): How columns are written.
     pub header_style: HeaderStyle,
-    /// Two columns that no document names.
+    /// guessed: Two columns that no document names.
     pub extra_columns: bool,
-    /// Each file lacks the column `channel_name`, or else `agent_name`, or else `channel`.
+    /// guessed: Each file lacks the column `channel_name`, or else `agent_name`, or else `channel`.
     pub missing_column: bool,
-    /// The first row of each file ends two cells early.
+    /// guessed: The first row of each file ends two cells early.
     pub short_row: bool,
+    /// seen live: How times are written.
     pub times: TimeStyle,
+    /// seen live (`Lower`), guessed (the rest): How booleans are written.
     pub booleans: BooleanStyle,
-    /// About one row in eight stands there twice.
+    /// guessed: About one row in eight stands there twice.
     pub duplicate_rows: bool,
-    /// The first so many jobs end as FAILED.
+    /// documented: The first so many jobs end as FAILED.
     pub failed_jobs: u64,
-    /// Then so many jobs have one link that is FAILED.
+    /// documented: Then so many jobs have one link that is FAILED.
     pub failed_parts: u64,
-    /// Then so many jobs are never done.
+    /// guessed: Then so many jobs are never done.
     pub endless_jobs: u64,
-    /// Then so many jobs are not known when asked for.
+    /// guessed: Then so many jobs are not known when asked for.
     pub forgotten_jobs: u64,
-    /// The answers to the first so many POSTs are lost: the job is made, the connection closes.
+    /// guessed: The answers to the first so many POSTs are lost: the job is made, the connection closes.
     pub lost_posts: u64,
-    /// The first so many downloads break off half-way.
+    /// guessed: The first so many downloads break off half-way.
     pub cut_downloads: u64,
-    /// Then so many downloads have a wrong CRC (zip only).
+    /// guessed: Then so many downloads have a wrong CRC (zip only).
     pub bad_crc_downloads: u64,
-    /// Events that this account does not know by just this name.
+    /// seen live: Events that this account does not know by just this name.
     pub missing_events: Vec<String>,
     /// guessed: The rows as a later extraction has them: names are changed, groups, agents and
     /// channels reassigned, empty columns filled in, durations grown.

@@ -21,6 +21,10 @@ impl Rng {
         Rng(mix(sort ^ mix(index)))
     }
 
+    #[allow(
+        clippy::should_implement_trait,
+        reason = "the numbers never end, so that none is optional"
+    )]
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)

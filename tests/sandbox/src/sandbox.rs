@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::account::Account;
+use crate::changes::{Change, Changes};
 use crate::clock::{self, SECOND};
 use crate::control::Request;
 use crate::faults::FaultCounts;
@@ -258,6 +259,16 @@ impl Sandbox {
         if let Some(&newest) = conversations.messages(index, &detail).last() {
             conversations.delete_message(index, newest);
         }
+    }
+
+    /// Lets something happen to the account, of which `rng` says to what.
+    pub fn change_at_random(&self, change: Change, rng: &mut Rng) {
+        self.shared.world_mut().change(change, rng);
+    }
+
+    /// Lets things happen after the API's answers, from now on; `None` lets nothing happen.
+    pub fn change_while_read(&self, changes: Option<Changes>) {
+        self.shared.control().changes = changes;
     }
 
     /// Adds a row to the report of `event`, dated at any time: as a rating that comes in late.

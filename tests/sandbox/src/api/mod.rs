@@ -10,6 +10,7 @@ mod users;
 
 use std::sync::Arc;
 
+use crate::changes;
 use crate::clock;
 use crate::control::Allowance;
 use crate::http::{Delivery, Request, Response};
@@ -98,6 +99,9 @@ pub fn answer(shared: &Shared, request: &Request, connection: u64) -> Response {
         limits::add_limit(&mut response, &options, allowance);
     }
     limits::add_date(&mut response, &options);
+    if response.status == 200 {
+        changes::after_answer(&call);
+    }
     let sent = response.delivery != Delivery::Nothing;
     let status = if sent { response.status } else { 0 };
     shared.control().set_status(number, status);

@@ -31,24 +31,25 @@ impl Page {
     pub fn asked(call: &Call<'_>, total: usize, cap: usize) -> Result<Page, Problem> {
         let page = call.number("page")?.unwrap_or(1);
         let asked = call.number("items_per_page")?.unwrap_or(DEFAULT_ITEMS);
-        let items = asked.min(cap);
-        let quirks = &call.options.quirks;
-        // The hollow page takes the room of as many records as a page has.
-        let hollow = quirks.envelopes.hollow_page.filter(|&own| {
-            let start = own.saturating_sub(1).saturating_mul(items);
-            own > 0 && start < total
-        });
-        let whole = total + hollow.map_or(0, |_| items);
-        let mut shown = Page::of(whole, page, items, quirks.past_end)?;
-        shown.asked = asked;
-        if let Some(hollow) = hollow {
-            let before = hollow * items - items;
-            shown.range = match shown.current.cmp(&hollow) {
-                Ordering::Less => shown.range,
-                Ordering::Equal => before..before,
-                Ordering::Greater => shown.range.start - items..shown.range.end - items,
-            };
+        let shown = Page::of(total, page, asked.min(cap), call.options.quirks.past_end)?;
+        Ok(Page { asked, ..shown })
+    }
+
+    /// The same of a list that comes with an envelope, which may have a hollow page: it takes the
+    /// room of as many records as a page has.
+    pub fn enveloped(call: &Call<'_>, total: usize, cap: usize) -> Result<Page, Problem> {
+        let hollow = call.options.quirks.envelopes.hollow_page.unwrap_or(0);
+        let items = Page::asked(call, usize::MAX, cap)?.items;
+        let before = items.saturating_mul(hollow.wrapping_sub(1));
+        if before >= total {
+            return Page::asked(call, total, cap);
         }
+        let mut shown = Page::asked(call, total + items, cap)?;
+        shown.range = match shown.current.cmp(&hollow) {
+            Ordering::Less => shown.range,
+            Ordering::Equal => before..before,
+            Ordering::Greater => shown.range.start - items..shown.range.end - items,
+        };
         Ok(shown)
     }
 
@@ -148,7 +149,11 @@ pub fn list(
     if descending {
         records.reverse();
     }
-    let page = Page::asked(call, records.len(), call.options.quirks.max_items_per_page)?;
+    let asked = match envelope {
+        true => Page::enveloped,
+        false => Page::asked,
+    };
+    let page = asked(call, records.len(), call.options.quirks.max_items_per_page)?;
     let mut body = json!({});
     body[key] = Value::from(records[page.range.clone()].to_vec());
     if envelope {

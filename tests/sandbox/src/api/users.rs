@@ -23,7 +23,7 @@ pub fn list(call: &Call<'_>) -> Result<Response, Problem> {
     let (body, middle) = {
         let world = call.shared.world();
         let places = choose(call, &world.account, windows)?;
-        let page = Page::asked(call, places.len(), call.options.quirks.max_items_per_page)?;
+        let page = Page::enveloped(call, places.len(), call.options.quirks.max_items_per_page)?;
         let shown = &places[page.range.clone()];
         let middle = shown.get(shown.len() / 2).copied();
         (body(call, &world.account, shown, &page), middle)
@@ -208,6 +208,10 @@ pub fn conversations(call: &Call<'_>) -> Result<Response, Problem> {
         ConversationLists::WholeStrict if call.request.query.is_empty() => None,
         ConversationLists::WholeStrict => {
             return Err(Problem::bad_request("the list takes no parameters"));
+        }
+        ConversationLists::Envelope => {
+            let cap = quirks.max_items_per_page;
+            Some(Page::enveloped(call, listed.len(), cap)?)
         }
         _ => Some(Page::asked(call, listed.len(), quirks.max_items_per_page)?),
     };

@@ -46,7 +46,7 @@ pub struct Envelopes {
     pub items_per_page: Claim,
     /// Guessed where it is not true.
     pub current_page: Claim,
-    /// Guessed: this page, if there is one, is always empty, and what belongs there stands on the
+    /// Guessed: this page of a list with an envelope, if there is one, is always empty, and what belongs there stands on the
     /// next one: as if entries were taken out once the list was cut into pages. All numbers count
     /// them.
     pub hollow_page: Option<usize>,
