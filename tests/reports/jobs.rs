@@ -167,7 +167,10 @@ fn a_token_that_is_revoked_ends_the_run() {
 fn a_token_that_another_stream_finds_revoked_ends_the_reports() {
     let mut options = account(3);
     options.quirks.reports.generation_time = Duration::from_secs(3600);
-    options.faults = vec![Fault::new("users", 3, FaultKind::Status(401)).times(99)];
+    options.faults = vec![
+        Fault::new("users", 3, FaultKind::Status(401)).times(99),
+        Fault::new("accounts/configuration", 2, FaultKind::Status(401)).times(99),
+    ];
     let sandbox = Sandbox::start(options);
     let streams = [&STREAMS[..], &["users"]].concat();
     let run = tap(&sandbox, &streams).set("page_size", 1).run();
