@@ -1,8 +1,10 @@
 //! Raw reports: jobs that the server works off (API document, "Reports").
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::client::Api;
 use super::get::Get;
@@ -18,9 +20,6 @@ const DONE: [&str; 2] = ["COMPLETED", "SUCCESS"];
 const PENDING: [&str; 2] = ["PENDING", "IN_PROGRESS"];
 
 const FAILED: &str = "FAILED";
-
-/// The relation of a job's link to the job itself.
-const ITSELF: &str = "extracts";
 
 /// The `error_code` of an event that the account doesn't know.
 const UNKNOWN_EVENT: &str = "5";
@@ -56,10 +55,8 @@ pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -
     #[derive(Deserialize)]
     struct Accepted {
         id: Option<String>,
-        #[serde(default)]
-        error_code: Value,
-        #[serde(default)]
-        error_message: String,
+        #[serde(flatten)]
+        refusal: Refusal,
     }
     let body = json!({
         "start": timestamp::format(from),
@@ -75,34 +72,49 @@ pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -
         }
         answer => answer?,
     };
-    // The status that comes with `{"success": false, …}` is undocumented.
-    let code = match accepted.error_code {
-        Value::Null => String::new(),
-        Value::String(code) => code,
-        code => code.to_string(),
-    };
     if let Some(id) = accepted.id.filter(|id| !id.is_empty()) {
         return Ok(id);
     }
     let request = format!("POST {ENDPOINT}");
-    if code.is_empty() && accepted.error_message.is_empty() {
-        let problem = "the answer names no job".into();
-        return Err(Error::Unexpected { request, problem });
+    Err(match refusal(&request, &accepted.refusal) {
+        Some(error) if error.code == UNKNOWN_EVENT => Error::UnknownEvent(error),
+        Some(error) => Error::Api(error),
+        None => Error::Unexpected {
+            request,
+            problem: "the answer names no job".into(),
+        },
+    })
+}
+
+/// `{"success": false, …}`; the status that comes with it is undocumented.
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    error_code: Value,
+    #[serde(default)]
+    error_message: Value,
+}
+
+/// The error that an answer of status 200 holds, if it holds one.
+fn refusal(request: &str, answer: &Refusal) -> Option<Box<ApiError>> {
+    let text = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    };
+    let (code, message) = (text(&answer.error_code), text(&answer.error_message));
+    if code.is_empty() && message.is_empty() {
+        return None;
     }
-    let is_unknown = code == UNKNOWN_EVENT;
-    let error = Box::new(ApiError {
+    Some(Box::new(ApiError {
         endpoint: ENDPOINT,
-        request,
+        request: request.to_owned(),
         status: 200,
         code,
-        message: accepted.error_message,
+        message,
         trace: None,
         retry_after: None,
-    });
-    Err(match is_unknown {
-        true => Error::UnknownEvent(error),
-        false => Error::Api(error),
-    })
+    }))
 }
 
 /// Looks at a job.
@@ -115,7 +127,16 @@ pub fn look(api: &Api, id: &str) -> Result<Progress> {
         path: format!("{ENDPOINT}/{segment}"),
         ..Get::new("reports/raw/{id}")
     };
-    api.get(&get, |body| Ok(progress(serde_json::from_str(&body)?)))
+    let answer: Answer = api.get(&get, |body| {
+        // A list would be taken for the properties in their order.
+        let object: Map<String, Value> = serde_json::from_str(&body)?;
+        serde_json::from_value(object.into())
+    })?;
+    let request = format!("GET {}", get.path);
+    match refusal(&request, &answer.refusal) {
+        Some(error) if answer.status.is_null() => Err(Error::Api(error)),
+        _ => Ok(progress(id, answer)),
+    }
 }
 
 /// A finished job has `links`; the vendor's older specification has one `link`
@@ -128,6 +149,8 @@ struct Answer {
     links: Option<Vec<AnswerPart>>,
     #[serde(default)]
     link: Value,
+    #[serde(flatten)]
+    refusal: Refusal,
 }
 
 /// One document says `from` and `to`, another `from_date` and `to_date`. All
@@ -158,9 +181,14 @@ impl AnswerPart {
 
 impl Answer {
     /// The parts; none where the answer doesn't speak of any.
-    fn take_parts(&mut self) -> Option<Vec<AnswerPart>> {
-        // A job may also refer to itself, by a path on this host.
-        let is_file = |address: String| address.contains("://") && self.link["rel"] != ITSELF;
+    fn take_parts(&mut self, job: &str) -> Option<Vec<AnswerPart>> {
+        // A job may also refer to itself, as in the answer to the POST. Its
+        // relation doesn't tell the two apart: `extracts` may be either.
+        let itself = format!("{ENDPOINT}/{job}");
+        let is_file = |address: String| {
+            let path = address.split('?').next().unwrap_or_default();
+            address.contains("://") && !path.ends_with(&itself)
+        };
         let single = address(&self.link)
             .is_some_and(is_file)
             .then(|| AnswerPart {
@@ -183,12 +211,12 @@ fn address(link: &Value) -> Option<String> {
 
 /// A job is done when each of its links is; a link without a status is as far
 /// as the job. An unknown word counts as pending.
-fn progress(mut answer: Answer) -> Progress {
+fn progress(job: &str, mut answer: Answer) -> Progress {
     let is = |status: &Value, words: &[&str]| {
         let status = status.as_str().unwrap_or_default();
         words.iter().any(|word| status.eq_ignore_ascii_case(word))
     };
-    let named = answer.take_parts();
+    let named = answer.take_parts(job);
     let is_bare = named.is_none();
     let parts = named.unwrap_or_default();
     let of_part = |part: &AnswerPart| match part.status.as_str() {
@@ -215,6 +243,9 @@ fn progress(mut answer: Answer) -> Progress {
     };
     // A sort by time keeps the order of parts whose time can't be read.
     parts.sort_by_key(|part| part.from);
+    // Rows of a part that is listed twice would stand twice in the target.
+    let mut links = HashSet::new();
+    parts.retain(|part| links.insert(part.link.clone()));
     Progress::Done(parts)
 }
 
@@ -223,7 +254,7 @@ mod tests {
     use super::*;
 
     fn read(json: serde_json::Value) -> Progress {
-        progress(serde_json::from_value(json).unwrap())
+        progress("j-1", serde_json::from_value(json).unwrap())
     }
 
     fn part(from: &str, status: &str) -> serde_json::Value {
@@ -323,11 +354,21 @@ mod tests {
             read(json!({"status": "PENDING", "link": link})),
             Progress::Pending
         );
-        let itself = json!({"rel": "extracts", "href": "/reports/raw/j-1"});
+        let same_relation = json!({"rel": "extracts", "href": "https://s/a"});
         assert_eq!(
-            read(json!({"status": "COMPLETED", "link": itself})),
-            Progress::Bare
+            read(json!({"status": "COMPLETED", "link": same_relation})),
+            done
         );
+        let itself = json!({"rel": "extracts", "href": "/reports/raw/j-1"});
+        for itself in [
+            &itself,
+            &json!("https://acme.freshchat.com/v2/reports/raw/j-1?a=b"),
+        ] {
+            assert_eq!(
+                read(json!({"status": "COMPLETED", "link": itself})),
+                Progress::Bare
+            );
+        }
         let empty = json!({"status": "COMPLETED", "links": [], "link": itself});
         assert_eq!(read(empty), Progress::Done(Vec::new()));
     }

@@ -14,7 +14,12 @@ const GROUPED: usize = 28;
 
 #[test]
 fn groups_are_asked_for_by_their_ids_where_an_answer_names_none() {
-    for (unfiltered, more) in [(Unfiltered::Null, 2), (Unfiltered::Nothing, GROUPED)] {
+    for (unfiltered, more) in [
+        (Unfiltered::Null, 2),
+        (Unfiltered::Nothing, GROUPED),
+        // For groups and for agents, once: a refusal may be one of the time.
+        (Unfiltered::Refused, 2 * 3),
+    ] {
         let mut options = team();
         options.quirks.metrics.unfiltered = unfiltered;
         let sandbox = Sandbox::start(options);

@@ -60,7 +60,11 @@ fn instant_metrics_are_one_look_at_all_groups() {
 
 #[test]
 fn groups_are_found_in_every_kind_of_answer() {
-    for (unfiltered, requests) in [(Unfiltered::Null, 11), (Unfiltered::Nothing, 15)] {
+    for (unfiltered, requests) in [
+        (Unfiltered::Null, 11),
+        (Unfiltered::Nothing, 15),
+        (Unfiltered::Refused, 11),
+    ] {
         let mut options = account(1);
         options.quirks.metrics.unfiltered = unfiltered;
         let sandbox = Sandbox::start(options);

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use freshchat_sandbox::{Expired, Fault, FaultKind, LinksShape, ReportQuirks, Sandbox};
+use serde_json::json;
 
 use super::files::{EVENT, STREAM, run_with};
 use super::{account, all, asked, assert_rows, day, posts, tap};
@@ -30,8 +31,61 @@ fn assert_whole(stream: &str, sandbox: &Sandbox, run: &Run) {
 }
 
 #[test]
+fn an_error_in_place_of_a_job_ends_the_stream() {
+    for (body, words) in [
+        (
+            r#"{"success":false,"error_code":9,"error_message":"odd job"}"#,
+            "odd job",
+        ),
+        ("[{}]", "the answer is not as documented"),
+    ] {
+        let mut options = account(3);
+        let fault = Fault::new("reports/raw/{id}", 1, FaultKind::body(body));
+        options.faults = vec![fault];
+        let sandbox = Sandbox::start(options);
+        let tap = || tap(&sandbox, &[CSAT]).set("end_date", day(&sandbox, 0));
+        let first = tap().run();
+        first.assert_failed(1, &[CSAT]);
+        assert!(first.stderr.contains(words), "{}", first.stderr);
+        // The job is still there.
+        let second = tap().state(&first.state()).run();
+        assert_whole(CSAT, &sandbox, &second);
+        assert_eq!(posts(&sandbox).len(), 1);
+    }
+}
+
+#[test]
+fn an_old_job_is_soon_looked_at_again() {
+    let mut options = account(3);
+    (
+        options.quirks.reports.hole_over,
+        options.quirks.reports.holes,
+    ) = (Some(36 * 3600 * 1000), 1);
+    let odd = FaultKind::body("[]");
+    options.faults = vec![Fault::new("reports/raw/{id}", 1, odd)];
+    let sandbox = Sandbox::start(options);
+    let tap = || {
+        tap(&sandbox, &[CSAT])
+            .set("end_date", day(&sandbox, 0))
+            .set("report_timeout_minutes", 0.02)
+    };
+    let first = tap().run();
+    first.assert_failed(1, &[CSAT]);
+    let mut state = first.state();
+    let asked_at = chrono::Utc::now() - chrono::TimeDelta::hours(23);
+    state["bookmarks"][CSAT]["jobs"][0]["requested_at"] = json!(asked_at);
+    let second = tap().state(&state).run();
+    assert_whole(CSAT, &sandbox, &second);
+    assert_eq!(posts(&sandbox).len(), 1);
+}
+
+#[test]
 fn a_single_link_and_links_without_a_status_are_followed() {
-    for shape in [LinksShape::Single, LinksShape::NoStatus] {
+    for shape in [
+        LinksShape::Single,
+        LinksShape::SingleExtracts,
+        LinksShape::NoStatus,
+    ] {
         let (sandbox, run) = run_of(CSAT, |quirks| {
             quirks.links = shape;
             quirks.generation_time = Duration::from_millis(30);
@@ -41,6 +95,27 @@ fn a_single_link_and_links_without_a_status_are_followed() {
         assert!(!run.stderr.contains("WARNING"), "{}", run.stderr);
         assert_eq!(posts(&sandbox).len(), 1);
     }
+}
+
+#[test]
+fn a_part_that_is_named_twice_is_read_once() {
+    let (sandbox, run) = run_of(CSAT, |quirks| {
+        (quirks.links, quirks.parts) = (LinksShape::Twice, 3);
+    });
+    assert_whole(CSAT, &sandbox, &run);
+    assert!(!run.stderr.contains("WARNING"), "{}", run.stderr);
+}
+
+#[test]
+fn parts_that_overlap_are_written_and_told_of() {
+    let (sandbox, run) = run_of(CSAT, |quirks| {
+        (quirks.links, quirks.parts) = (LinksShape::Overlapping, 3);
+    });
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let whole = sandbox.truth(CSAT).len();
+    assert_eq!(run.of_type("RECORD").len(), 2 * whole);
+    let words = "rows that are in both stand twice in the target";
+    assert_eq!(run.stderr.matches(words).count(), 1, "{}", run.stderr);
 }
 
 #[test]
@@ -88,6 +163,27 @@ fn what_no_part_is_about_is_asked_for_on_its_own() {
             .matches("this time is asked for on its own")
             .count(),
         1
+    );
+}
+
+#[test]
+fn what_is_left_out_again_is_told_of() {
+    // Two thirds of the hole come, but not its middle.
+    let half_a_day = Some(12 * 3600 * 1000);
+    let (sandbox, run) = run_of(CSAT, |quirks| {
+        (quirks.hole_over, quirks.holes) = (half_a_day, 99);
+    });
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    assert_eq!(posts(&sandbox).len(), 2);
+    let told = |words| run.stderr.matches(words).count();
+    assert_eq!(
+        (
+            told("this time is asked for on its own"),
+            told("it is not asked for again; what belongs there may be missing")
+        ),
+        (1, 1),
+        "{}",
+        run.stderr
     );
 }
 

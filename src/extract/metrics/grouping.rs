@@ -3,8 +3,9 @@
 //! The API document leaves open what a grouped answer holds without a
 //! `filter_by`: "the number … is retrieved for all groups", but also "If no
 //! filter_by value is specified during retrieval, value is null". So where an
-//! answer names no group although the account has some, it is asked for again
-//! by their ids. What works for one metric is tried first for the next.
+//! answer names no group although the account has some, or the API refuses to
+//! answer, it is asked for again by their ids. What works for one metric is
+//! tried first for the next.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,9 +13,9 @@ use std::sync::{Mutex, PoisonError};
 use url::form_urlencoded;
 
 use super::answer::Rows;
-use super::misses::{Reply, give_up, reply};
+use super::misses::{Reply, give_up, may_be_the_question, reply};
 use super::table::GroupBy;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::extract::Run;
 use crate::extract::list::parents;
 use crate::extract::pool::in_order;
@@ -120,6 +121,9 @@ impl<'a> Groups<'a> {
         }
         let rows = match question.ask(None)? {
             Ok(rows) => rows,
+            Err(error) if may_be_the_question(&error) => {
+                return self.ask_refused(question, error).map(Asked::Done);
+            }
             Err(error) => return Ok(Asked::Done(Err(error))),
         };
         if rows.names_groups {
@@ -131,6 +135,22 @@ impl<'a> Groups<'a> {
             };
         }
         Ok(Asked::Done(Ok(rows)))
+    }
+
+    /// Asks again with a filter what the API refuses without one. The reply is
+    /// the refusal unless that brings groups or agents.
+    fn ask_refused(&self, question: &impl Question, refusal: Error) -> Result<Reply<Rows>> {
+        let group_by = question.group_by();
+        if self.way(group_by) == Some(Way::Unfiltered) {
+            return Ok(Err(refusal));
+        }
+        Ok(match self.ask_portions(question)? {
+            Ok(rows) if rows.names_groups => {
+                self.set_way(group_by, Way::Filtered);
+                Ok(rows)
+            }
+            _ => Err(refusal),
+        })
     }
 
     /// Asks again with a filter. Where that brings what was counted, and no

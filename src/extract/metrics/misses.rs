@@ -38,6 +38,12 @@ fn is_refusal(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 403 | 404 | 422))
 }
 
+/// Whether a refusal can be one of what was asked for: its time, or a filter
+/// that is missing.
+pub fn may_be_the_question(error: &Error) -> bool {
+    matches!(error.status(), Some(400 | 422))
+}
+
 /// Whether the server couldn't answer, in any of the tries.
 fn is_failure(error: &Error) -> bool {
     matches!(error.status(), Some(500..)) || matches!(error, Error::NotJson { .. })

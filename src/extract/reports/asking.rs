@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use chrono::SubsecRound;
 
 use super::engine::{Engine, StopOnPanic};
-use super::plan::{Cut, holes};
+use super::plan::{Cut, holes, overlap};
 use super::schedule::{Action, Schedule};
 use super::slots::{Job, Slot, Step};
 use crate::error::{Error, Result};
@@ -200,11 +200,10 @@ impl Engine<'_> {
         let taken = (clock::now() - job.requested_at)
             .to_std()
             .unwrap_or_default();
-        let wait = self
-            .run
-            .settings
-            .report_poll_interval
-            .max(taken / LOOK_SHARE);
+        let settings = self.run.settings;
+        // A job of an earlier run may be done for hours.
+        let taken = taken.min(settings.report_timeout);
+        let wait = settings.report_poll_interval.max(taken / LOOK_SHARE);
         let look_at = Instant::now() + wait;
         if let Some(slot) = state.tracks[at].lane.head_mut() {
             slot.step = Step::Requested { job, look_at };
@@ -220,24 +219,31 @@ impl Engine<'_> {
         let Some(slot) = lane.head_mut() else {
             return;
         };
-        let holes = match slot.is_hole {
-            true => Vec::new(),
-            false => holes(slot.window, &parts),
-        };
+        let holes = holes(slot.window, &parts);
         if !holes.is_empty() && slot.doubts == 0 {
             slot.doubts += 1;
             return self.look_later(state, at, job);
         }
-        let can_ask = source.cut != Cut::ClosedDays;
+        let is_hole = slot.is_hole;
+        let can_ask = source.cut != Cut::ClosedDays && !is_hole;
         for Window { from, to } in &holes {
             log::warn!(
                 "report {}: no part of job {} is about {from} to {to}; {}",
                 source.event,
                 job.id,
-                match can_ask {
-                    true => "this time is asked for on its own",
-                    false => "what belongs there may be missing",
+                match (can_ask, is_hole) {
+                    (true, _) => "this time is asked for on its own",
+                    (_, true) => "it is not asked for again; what belongs there may be missing",
+                    (_, false) => "what belongs there may be missing",
                 }
+            );
+        }
+        if let Some(Window { from, to }) = overlap(&parts) {
+            log::warn!(
+                "report {}: two parts of job {} are about {from} to {to}; rows that are in both \
+                 stand twice in the target",
+                source.event,
+                job.id
             );
         }
         slot.step = Step::Ready { job, parts };

@@ -95,6 +95,22 @@ pub fn holes(job: Window, parts: &[Part]) -> Vec<Window> {
     holes
 }
 
+/// The first time that two parts of a job are both about.
+pub fn overlap(parts: &[Part]) -> Option<Window> {
+    let mut reached: Option<DateTime<Utc>> = None;
+    for part in parts {
+        let (Some(from), Some(to)) = (part.from, part.to) else {
+            continue;
+        };
+        if let Some(reached) = reached.filter(|reached| *reached > from) {
+            let to = reached.min(to);
+            return Some(Window { from, to });
+        }
+        reached = reached.max(Some(to));
+    }
+    None
+}
+
 /// The earliest start that the API takes now.
 pub fn oldest_start(now: DateTime<Utc>) -> DateTime<Utc> {
     now.checked_sub_months(OLDEST)
@@ -181,6 +197,33 @@ mod tests {
             (vec![part(12, 13)], vec![window(0, 9)]),
         ] {
             assert_eq!(holes(window(0, 9), &parts), expected, "{parts:?}");
+        }
+    }
+
+    #[test]
+    fn finds_what_two_parts_are_about() {
+        let day = |day: i64| parse("2026-01-01").unwrap() + TimeDelta::days(day);
+        let part = |from, to| Part {
+            link: String::new(),
+            from: Some(day(from)),
+            to: Some(day(to)),
+        };
+        let unknown = Part {
+            to: None,
+            ..part(1, 1)
+        };
+        for (parts, expected) in [
+            (vec![], None),
+            (vec![part(0, 2), unknown, part(2, 5)], None),
+            (vec![part(0, 2), part(0, 2)], Some((0, 2))),
+            (vec![part(0, 5), part(1, 3), part(4, 6)], Some((1, 3))),
+            (vec![part(0, 5), part(4, 6)], Some((4, 5))),
+        ] {
+            let expected = expected.map(|(from, to)| Window {
+                from: day(from),
+                to: day(to),
+            });
+            assert_eq!(overlap(&parts), expected, "{parts:?}");
         }
     }
 

@@ -418,8 +418,14 @@ pub enum LinksShape {
     List,
     /// `link: {rel, href}` in place of `links`; for jobs of one part.
     Single,
+    /// The same, with the `rel` `extracts` of the answer to the POST.
+    SingleExtracts,
     /// `links`, whose items have no status.
     NoStatus,
+    /// `links`, each item of which stands there twice.
+    Twice,
+    /// `links`, with two items of its own for each part.
+    Overlapping,
 }
 
 /// The answer of the storage to an expired link.
@@ -551,6 +557,8 @@ pub enum Unfiltered {
     Null,
     /// guessed: no grouping at all.
     Nothing,
+    /// guessed: a 400.
+    Refused,
 }
 
 /// The groupings of what belongs to no group or agent, in grouped answers without `filter_by`.

@@ -89,7 +89,7 @@ pub fn historical(call: &Call<'_>) -> Result<Response, Problem> {
     let data: Vec<Value> = match call.query("group_by") {
         None => vec![series(None)],
         Some(key) => {
-            let groups = grouped(call, account, key, &filters);
+            let groups = grouped(call, account, key, &filters)?;
             groups
                 .iter()
                 .map(|group| series(Some((key, group))))

@@ -24,7 +24,7 @@ pub fn instant(call: &Call<'_>) -> Result<Response, Problem> {
     let filters = filters(call, account, &["group"])?;
     let groups: Vec<Group> = match call.query("group_by") {
         None => Vec::new(),
-        Some("group") => grouped(call, account, "group", &filters),
+        Some("group") => grouped(call, account, "group", &filters)?,
         Some(other) => return refuse(format!("group_by {other:?} is not valid")),
     };
     let entry = |group: Option<&Group>| {

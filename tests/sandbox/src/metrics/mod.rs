@@ -62,7 +62,12 @@ const NOBODY: &str = "nobody";
 
 /// What a grouped answer lists: the groups of the filter if it names some, or else what an answer
 /// without one holds.
-fn grouped(call: &Call<'_>, account: &Account, group_by: &str, filters: &[Filter]) -> Vec<Group> {
+fn grouped(
+    call: &Call<'_>,
+    account: &Account,
+    group_by: &str,
+    filters: &[Filter],
+) -> Result<Vec<Group>, Problem> {
     let quirks = &call.options.quirks.metrics;
     let named = |id: String| Group {
         of: Some(id.clone()),
@@ -70,9 +75,9 @@ fn grouped(call: &Call<'_>, account: &Account, group_by: &str, filters: &[Filter
     };
     let list = match group_by {
         "rating" => {
-            return (1..=5)
+            return Ok((1..=5)
                 .map(|rating: u8| named(rating.to_string()))
-                .collect();
+                .collect());
         }
         "group" => &account.groups,
         _ => &account.agents,
@@ -83,20 +88,21 @@ fn grouped(call: &Call<'_>, account: &Account, group_by: &str, filters: &[Filter
         .map(|filter| named(filter.id.clone()))
         .collect();
     if !filters.is_empty() {
-        return filters;
+        return Ok(filters);
     }
     let nobody = quirks.nameless.values().iter().map(|name| Group {
         of: Some(NOBODY.to_owned()),
         name: name.map(str::to_owned),
     });
-    match quirks.unfiltered {
+    Ok(match quirks.unfiltered {
         Unfiltered::All => list.iter().map(id_of).map(named).chain(nobody).collect(),
         Unfiltered::Null => vec![Group {
             of: None,
             name: None,
         }],
         Unfiltered::Nothing => Vec::new(),
-    }
+        Unfiltered::Refused => return Err(Problem::bad_request("filter_by is missing")),
+    })
 }
 
 /// `groupings` of an answer's entry.

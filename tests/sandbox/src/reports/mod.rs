@@ -9,6 +9,8 @@ mod rewritten;
 mod rows;
 mod storage;
 
+use std::iter::repeat_n;
+
 use chrono::{Months, NaiveTime};
 use serde_json::{Map, Value, json};
 
@@ -128,7 +130,9 @@ pub fn get(call: &Call<'_>) -> Result<Response, Problem> {
     let count = if has_hole { 3 } else { quirks.parts.max(1) };
     let parts = if hides_links { 0 } else { count };
     let mut links = Vec::new();
-    for part in (0..parts).filter(|part| !has_hole || *part != 1) {
+    let times = 1 + usize::from(quirks.links == LinksShape::Overlapping);
+    let each = (0..parts).flat_map(|part| repeat_n(part, times));
+    for part in each.filter(|part| !has_hole || *part != 1) {
         let (from, to) = job.part(part, parts);
         let status = status(job.part_state(part, quirks), true, call);
         let mut link = json!({"rel": "extraction"});
@@ -147,6 +151,9 @@ pub fn get(call: &Call<'_>) -> Result<Response, Problem> {
             if quirks.links != LinksShape::NoStatus {
                 item["status"] = json!(status);
             }
+            if quirks.links == LinksShape::Twice {
+                links.push(item.clone());
+            }
             links.push(item);
         }
     }
@@ -162,6 +169,9 @@ pub fn get(call: &Call<'_>) -> Result<Response, Problem> {
     match (quirks.links, links.as_slice()) {
         _ if is_bare => {}
         (LinksShape::Single, [single]) => body["link"] = single["link"].clone(),
+        (LinksShape::SingleExtracts, [single]) => {
+            body["link"] = json!({"rel": "extracts", "href": single["link"]["href"]});
+        }
         (_, _) => body["links"] = json!(links),
     }
     Ok(Response::json(200, body.to_string()))
