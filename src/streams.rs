@@ -306,8 +306,6 @@ impl Stream {
         match (&self.source, refusal.status) {
             // Every account has users.
             (Source::Users, 400) => false,
-            // What is asked for is one group, which may be deleted.
-            (Source::BusinessHours, 400 | 404) => refusal.endpoint == GROUPS.path,
             (_, status) => matches!(status, 400 | 401 | 403 | 404),
         }
     }

@@ -100,3 +100,23 @@ fn a_group_that_is_gone_is_told() {
     run.assert_failed(1, &["1 of 2 streams failed: business_hours"]);
     assert_eq!(run.records("business_hours").len(), 4);
 }
+
+#[test]
+fn an_account_without_business_hours_has_lost_no_group() {
+    for status in [400, 404] {
+        let mut options = account(1);
+        options.sizes.groups = 4;
+        options.quirks.lacking = vec![("business-hours/within-bh".into(), status)];
+        let sandbox = Sandbox::start(options);
+        let run = Tap::new(&sandbox)
+            .streams(&["groups", "business_hours", "deletions"])
+            .succeed();
+        assert_eq!(told(&run), []);
+        assert!(
+            run.stderr.contains("WARNING stream `business_hours`"),
+            "{}",
+            run.stderr
+        );
+        assert_eq!(run.records("groups").len(), 4);
+    }
+}

@@ -5,13 +5,14 @@ use serde_json::Value;
 use super::StreamRun;
 use super::list::parents;
 use super::pool::in_order;
-use crate::error::{Error, Result};
+use crate::error::{ApiError, Error, Result};
 use crate::freshchat::{Get, Page, Shape};
 use crate::streams::GROUPS;
 use crate::timestamp;
 
 /// Reads the answer for each group. One that isn't there is asked for once
-/// more; then it is gone.
+/// more; then it is gone. Where no group is there, it is the endpoint that the
+/// account lacks.
 ///
 /// # Errors
 /// Another group can't be read: the others were.
@@ -21,8 +22,14 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let (absent, failed) = read(stream_run, groups.ids)?;
     let absent = absent.into_iter().map(|(group, _)| group).collect();
     let (gone, failed_again) = read(stream_run, absent)?;
-    for (group, status) in &gone {
-        stream_run.run.deleted("groups", group, *status)?;
+    if let Some((_, error)) = gone.first()
+        && stream_run.writer.written() == 0
+        && failed.is_none()
+    {
+        return Err(Error::Api(error.clone()));
+    }
+    for (group, error) in &gone {
+        stream_run.run.deleted("groups", group, error.status)?;
     }
     if !gone.is_empty() {
         let gone = gone.len();
@@ -31,9 +38,8 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     failed.or(failed_again).map_or(Ok(()), Err)
 }
 
-/// Groups that aren't there, with the status of their answers, and the first
-/// other error.
-type Unread = (Vec<(String, u16)>, Option<Error>);
+/// Groups that aren't there, with their answers, and the first other error.
+type Unread = (Vec<(String, Box<ApiError>)>, Option<Error>);
 
 /// Writes the answers for these groups.
 fn read(stream_run: &mut StreamRun, groups: Vec<String>) -> Result<Unread> {
@@ -56,7 +62,7 @@ fn read(stream_run: &mut StreamRun, groups: Vec<String>) -> Result<Unread> {
                 sink.page(&page, &[("group_id", &group), ("checked_at", &checked_at)])
             }
             Err(Error::Api(error)) if matches!(error.status, 404 | 410) => {
-                absent.push((group, error.status));
+                absent.push((group, error));
                 Ok(())
             }
             Err(error) if error.is_of_request() => {

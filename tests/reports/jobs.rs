@@ -143,7 +143,10 @@ fn a_token_without_reports_is_a_warning() {
 fn a_token_that_is_revoked_ends_the_run() {
     for endpoint in ["reports/raw", "reports/raw/{id}"] {
         let mut options = account(3);
-        options.faults = vec![Fault::new(endpoint, 2, FaultKind::Status(401)).times(99)];
+        // The account's own endpoint refuses it, too, from its second call on.
+        options.faults = [endpoint, "accounts/configuration"]
+            .map(|endpoint| Fault::new(endpoint, 2, FaultKind::Status(401)).times(99))
+            .to_vec();
         let sandbox = Sandbox::start(options);
         let tap = || tap(&sandbox, &STREAMS).set("end_date", super::day(&sandbox, 0));
         let first = tap().run();
@@ -164,7 +167,10 @@ fn a_token_that_is_revoked_ends_the_run() {
 fn a_token_that_another_stream_finds_revoked_ends_the_reports() {
     let mut options = account(3);
     options.quirks.reports.generation_time = Duration::from_secs(3600);
-    options.faults = vec![Fault::new("users", 3, FaultKind::Status(401)).times(99)];
+    options.faults = vec![
+        Fault::new("users", 3, FaultKind::Status(401)).times(99),
+        Fault::new("accounts/configuration", 2, FaultKind::Status(401)).times(99),
+    ];
     let sandbox = Sandbox::start(options);
     let streams = [&STREAMS[..], &["users"]].concat();
     let run = tap(&sandbox, &streams).set("page_size", 1).run();
