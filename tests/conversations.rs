@@ -237,6 +237,7 @@ fn the_next_run_reads_what_changed() {
             *lists,
             json!({
                 "walk_complete_to": first.bookmark("messages"),
+                "reconciled_to": first.bookmark("messages"),
                 "completed_at": lists["completed_at"],
             })
         );
