@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::extract::conversations::Discovery;
+use crate::extract::conversations::Choice;
 use crate::extract::metrics::{self, Aggregator, GroupBy, Interval, Metric};
 use crate::freshchat::{Address, clock};
 use crate::logging;
@@ -77,7 +77,9 @@ pub struct Settings {
     pub report_poll_interval: Duration,
     #[serde(rename = "report_timeout_minutes", deserialize_with = "minutes")]
     pub report_timeout: Duration,
-    pub conversation_discovery: Discovery,
+    pub conversation_discovery: Choice,
+    #[serde(rename = "reconcile_days", deserialize_with = "days")]
+    pub reconcile_after: Duration,
     pub report_jobs_per_event_per_day: u32,
     pub report_max_unpacked_bytes: u64,
     #[serde(default = "metrics::all", deserialize_with = "metric_names")]

@@ -203,6 +203,14 @@ impl Error {
         matches!(self.status(), Some(404 | 410))
     }
 
+    /// Whether the account or the token lacks what was asked for: a permission,
+    /// an endpoint, or an event among the reports.
+    pub fn is_lack(&self) -> bool {
+        let refusal = self.refusal();
+        matches!(self, Error::UnknownEvent(_))
+            || refusal.is_some_and(|answer| matches!(answer.status, 403 | 404))
+    }
+
     /// Whether the request was tried again in vain, as often as the settings
     /// allow.
     pub fn took_all_retries(&self) -> bool {

@@ -161,7 +161,7 @@ fn a_walk_that_does_not_fit_begins_anew() {
             assert_complete(&sandbox, stream, run.records(stream));
         }
         let bookmark = &run.state()["bookmarks"]["conversations"];
-        assert_eq!(bookmark.as_object().unwrap().len(), 2, "{bookmark}");
+        assert_eq!(bookmark.as_object().unwrap().len(), 4, "{bookmark}");
         assert!(time(&run.bookmark("conversations")) < chrono::Utc::now());
     }
 }

@@ -73,6 +73,27 @@ impl Ids {
         self.iter().try_fold(0, |count, id| id.map(|_| count + 1))
     }
 
+    /// Number of ids that are not in another set.
+    ///
+    /// # Errors
+    /// A temporary file can't be read.
+    pub fn count_missing_in(&self, other: &Self) -> io::Result<usize> {
+        let mut others = other.iter().peekable();
+        let mut missing = 0;
+        for id in self.iter() {
+            let id = id?;
+            let is_earlier = |other: &io::Result<String>| {
+                other.as_ref().is_ok_and(|other| is_before(other, &id))
+            };
+            while others.next_if(is_earlier).is_some() {}
+            match others.next_if(|other| other.as_ref().map_or(true, |other| *other == id)) {
+                Some(found) => drop(found?),
+                None => missing += 1,
+            }
+        }
+        Ok(missing)
+    }
+
     /// The ids, as they were given, in the set's order.
     ///
     /// # Errors

@@ -32,6 +32,8 @@ pub struct World {
     pub settings: Map<String, Value>,
     pub steps: Vec<Step>,
     pub children: Vec<Child>,
+    /// Whether some runs find the conversations by the reports.
+    pub by_reports: bool,
     /// Whether a run may fail although nothing changes: the users can't be
     /// proven to be complete.
     pub unprovable: bool,
@@ -43,6 +45,8 @@ pub struct World {
 #[derive(Debug)]
 pub struct Step {
     pub streams: Vec<&'static str>,
+    /// The way to the conversations, and `reconcile_days`.
+    pub discovery: (&'static str, u32),
     pub end: End,
     /// So many changes before the run.
     pub changes_before: usize,
@@ -105,9 +109,17 @@ impl World {
             Duration::from_secs_f64(lookback * 0.9),
         );
         let settings = settings(&mut draw, &options, lookback);
-        let steps = steps(&mut draw, &options);
+        let mut steps = steps(&mut draw, &options);
         let children = children(&mut draw);
+        let by_reports = draw.percent(20);
+        if by_reports {
+            for step in &mut steps {
+                let ways = [("users", 30), ("reports", 30), ("auto", 30), ("auto", 0)];
+                step.discovery = draw.setting("discovery", &ways);
+            }
+        }
         World {
+            by_reports,
             unprovable: unprovable(&options.quirks),
             options,
             settings,
@@ -198,6 +210,7 @@ fn step(draw: &mut Draw, options: &Options) -> Step {
     let changing = draw.percent(50);
     Step {
         streams,
+        discovery: ("users", 30),
         end,
         changes_before: draw.one_of(&[0, 1, 5]),
         changes_during: changing.then(|| draw.one_of(&[(1, 12), (3, 20), (12, 40)])),

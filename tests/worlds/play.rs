@@ -153,7 +153,13 @@ impl Player<'_> {
             rng: Rng::of(self.rng.next(), "changes", 0),
         });
         let is_active = |child: &BadChild| number < child.runs;
-        self.run(&step.streams, step.end, changes, may_fail, &is_active);
+        self.run(
+            (&step.streams, step.discovery),
+            step.end,
+            changes,
+            may_fail,
+            &is_active,
+        );
     }
 
     /// What may happen to the account. Where most conversations are deleted,
@@ -164,6 +170,13 @@ impl Player<'_> {
         if Snapshot::of(self.sandbox).deleted_conversations() >= 4 {
             changes.retain(|change| *change != Change::DeleteConversation);
         }
+        // No report tells of these.
+        if self.world.by_reports {
+            let told = |change: &Change| {
+                !matches!(change, Change::EditConversation | Change::DeleteMessage)
+            };
+            changes.retain(told);
+        }
         changes
     }
 
@@ -173,11 +186,14 @@ impl Player<'_> {
         self.sandbox
             .with_options(|options| options.faults = Vec::new());
         self.settle();
+        let discovery = match self.world.by_reports {
+            true => ("auto", 0),
+            false => ("users", 30),
+        };
         for _ in 0..QUIET_RUNS {
             let whole = !self.resumes();
-            let code = self.run(&STREAMS, End::Whole, None, self.world.unprovable, &|_| {
-                false
-            });
+            let all = (&STREAMS[..], discovery);
+            let code = self.run(all, End::Whole, None, self.world.unprovable, &|_| false);
             if whole && code == Some(0) {
                 return;
             }
@@ -186,7 +202,7 @@ impl Player<'_> {
             options.quirks.envelopes = Envelopes::default();
             options.quirks.users_order = UsersOrder::Filtered;
         });
-        self.run(&STREAMS, End::Whole, None, false, &|_| false);
+        self.run((&STREAMS, discovery), End::Whole, None, false, &|_| false);
     }
 
     /// Lets all changes lie in the past for the tap, which goes by the earlier
@@ -211,7 +227,7 @@ impl Player<'_> {
     /// One run, and all checks of it; its exit code.
     fn run(
         &mut self,
-        streams: &[&str],
+        (streams, (discovery, days)): (&[&str], (&str, u32)),
         end: End,
         changes: Option<Changes>,
         may_fail: bool,
@@ -223,6 +239,8 @@ impl Player<'_> {
         let mut tap = Tap::new(self.sandbox)
             .streams(streams)
             .state(&self.state)
+            .set("conversation_discovery", discovery)
+            .set("reconcile_days", days)
             .with_retries(may_fail);
         for (name, value) in &self.world.settings {
             tap = tap.set(name, value.clone());

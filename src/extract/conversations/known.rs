@@ -18,6 +18,8 @@ pub struct Known<'a> {
     messages: Option<&'a RawValue>,
     #[serde(borrow)]
     pub created_time: Option<&'a RawValue>,
+    #[serde(borrow)]
+    pub updated_time: Option<&'a RawValue>,
 }
 
 impl<'a> Known<'a> {

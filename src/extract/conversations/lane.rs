@@ -28,7 +28,7 @@ pub struct Lane<'a> {
     /// From when on what is read now is read: earlier than the window, where
     /// an earlier run missed it.
     from: DateTime<Utc>,
-    by: Discovery,
+    plan: &'a Plan,
     /// Whether the window ends before the walk, so that later records stay out.
     bounded: bool,
     pub ledger: Ledger,
@@ -69,7 +69,7 @@ impl<'a> Lane<'a> {
     ///
     /// # Errors
     /// Its bookmark has missed children that can't be read.
-    pub fn new(part: WalkStream, sink: Sink<'a>, window: Window, plan: &Plan) -> Result<Self> {
+    pub fn new(part: WalkStream, sink: Sink<'a>, window: Window, plan: &'a Plan) -> Result<Self> {
         let Progress { started_at, to, .. } = plan.progress;
         let stream = sink.stream.name;
         let found = sink.run.output.bookmark(stream);
@@ -79,7 +79,7 @@ impl<'a> Lane<'a> {
             sink,
             window: Window { to, ..window },
             from: window.from,
-            by: plan.by,
+            plan,
             bounded: to < started_at,
             ledger: ledger.map_err(|problem| Error::BadBookmark { stream, problem })?,
             tally: Tally::default(),
@@ -102,7 +102,7 @@ impl<'a> Lane<'a> {
     /// Whether its records are made from what answers for this part: where no
     /// lists are read, who has a conversation stands in the conversation.
     pub fn reads(&self, part: WalkStream) -> bool {
-        let names_users = part == WalkStream::Conversations && self.by == Discovery::Reports;
+        let names_users = part == WalkStream::Conversations && self.plan.by == Discovery::Reports;
         part == self.part || names_users && self.part == WalkStream::Lists
     }
 
@@ -348,13 +348,14 @@ impl<'a> Lane<'a> {
     /// The stream's bookmark, moved on to the walk's place, or to its end when
     /// the walk is complete.
     pub fn bookmark(&mut self, walk: &Progress, complete: bool) -> Bookmark {
-        let lists_come_with_users = self.part == WalkStream::Lists && self.by == Discovery::Users;
+        let lists_come_with_users =
+            self.part == WalkStream::Lists && self.plan.by == Discovery::Users;
         if complete && lists_come_with_users {
             self.ledger.forget_conversations();
         }
         let mut bookmark = self.noted();
         match complete {
-            true => plan::complete(&mut bookmark, self.sink.stream, walk.to),
+            true => self.plan.complete(&mut bookmark, self.sink.stream),
             false => walk.write(&mut bookmark, self.window.from),
         }
         bookmark

@@ -4,7 +4,8 @@
 //! users, [`changed`] through the raw reports, as the [`plan`] has it; [`fetch`]
 //! reads each once, whoever found it; [`lane`] writes one stream's records, and
 //! [`progress`] keeps the walk's place in the bookmarks, and [`children`] the
-//! users and conversations that can't be read, which [`missing`] deals with.
+//! users and conversations that can't be read, which [`missing`] deals with;
+//! [`news`] tells what the reports miss.
 
 mod changed;
 mod children;
@@ -12,6 +13,7 @@ mod fetch;
 mod known;
 mod lane;
 mod missing;
+mod news;
 mod plan;
 mod progress;
 mod rounds;
@@ -23,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::mem;
 use std::sync::atomic::AtomicBool;
 
+use super::ids::Ids;
 use super::reports::Engine;
 use super::seen::Seen;
 use super::users::{UserTime, Users};
@@ -34,7 +37,8 @@ use changed::Changed;
 use children::{Child, size_in};
 use fetch::{Endpoint, Endpoints, Fetch, Missed, Part, Wanted};
 use lane::Lane;
-pub use plan::{Discovery, Plan};
+use news::News;
+pub use plan::{Choice, Discovery, Plan};
 use progress::{Position, Progress};
 use tally::Tally;
 use user_lists::UserLists;
@@ -52,6 +56,8 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
     let Some(run) = group.first().map(|stream_run| stream_run.run) else {
         return Ok(());
     };
+    let (replanned, named) = look_ahead(run, plan, engine)?;
+    let plan = replanned.as_ref().unwrap_or(plan);
     let mut apis = Vec::new();
     let mut lanes = Vec::new();
     for stream_run in group.iter_mut() {
@@ -84,16 +90,43 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
         second: BTreeSet::new(),
         users_gone: 0,
         is_doubtful: false,
+        named,
+        news: match replanned {
+            None => plan.measured(run)?.map(News::of),
+            Some(_) => None,
+        },
         lanes,
     };
     let walked = streams.read();
-    let is_doubtful = streams.is_doubtful;
+    let (is_doubtful, news) = (streams.is_doubtful, streams.news.take());
     let (ended, closed) = streams.close(walked);
+    let ended = ended.and_then(|()| news.map_or(Ok(()), |news| news.compare(engine)));
     for (stream_run, (partial, error)) in group.iter_mut().zip(closed) {
         stream_run.partial |= partial || is_doubtful;
         stream_run.error = error;
     }
     ended
+}
+
+/// With `auto`, waits for the conversations that the reports name, if they are
+/// the way, and plans anew where the account or the token lacks them.
+fn look_ahead(run: &Run, plan: &Plan, engine: &Engine) -> Result<(Option<Plan>, Option<Ids>)> {
+    let is_auto = run.settings.conversation_discovery == Choice::Auto;
+    if !is_auto || plan.by == Discovery::Users {
+        return Ok((None, None));
+    }
+    match engine.conversations() {
+        Ok(named) => Ok((None, Some(named))),
+        Err(Error::Discovery(error)) if error.is_lack() => {
+            log::warn!(
+                "walk: the reports that name the conversations are not available: {error}; all \
+                 users are walked"
+            );
+            engine.end_search();
+            Ok((Some(plan.by_users(run)?), None))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Where the walk reads from.
@@ -129,6 +162,10 @@ struct Streams<'a> {
     users_gone: u64,
     /// Whether the lists of users contradict themselves.
     is_doubtful: bool,
+    /// The conversations that the reports name, if they are known already.
+    named: Option<Ids>,
+    /// What is new, if it is compared with what the reports name.
+    news: Option<News>,
     lanes: Vec<Lane<'a>>,
 }
 
@@ -204,7 +241,11 @@ impl Streams<'_> {
                 walked?;
             }
             Position::Conversations(place) => {
-                let changed = Changed::behind(self.engine.conversations()?, place.as_deref());
+                let named = match self.named.take() {
+                    Some(named) => named,
+                    None => self.engine.conversations()?,
+                };
+                let changed = Changed::behind(named, place.as_deref());
                 changed.announce(calls_each, reading.users)?;
                 fetch.run(
                     |hand_over| changed.run(&mut seen, hand_over),
@@ -221,6 +262,9 @@ impl Streams<'_> {
         let is_walking = self.is_walking;
         match part {
             Part::Conversation { id, user, page } => {
+                if let Some(news) = &mut self.news {
+                    news.note(&id, &page, |known| known.updated_time)?;
+                }
                 let child = Child::conversation(&id);
                 self.each(WalkStream::Conversations, |lane| {
                     lane.answered(&child, is_walking);
@@ -228,6 +272,9 @@ impl Streams<'_> {
                 })
             }
             Part::Messages { conversation, page } => {
+                if let Some(news) = &mut self.news {
+                    news.note(&conversation, &page, |known| known.created_time)?;
+                }
                 self.each(WalkStream::Messages, |lane| {
                     lane.messages(&conversation, &page)
                 })?;

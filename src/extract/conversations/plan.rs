@@ -15,13 +15,30 @@ use crate::timestamp;
 /// Up to when a stream without a replication key is complete, in its bookmark.
 const COMPLETE_TO: &str = "walk_complete_to";
 
+/// Up to when walks over the users have read the stream without a gap, from the
+/// start date on, in its bookmark.
+const RECONCILED_TO: &str = "reconciled_to";
+
+/// The same, from no known time on: up to where the bookmark stood when the
+/// reports moved it first. A walk over the users reads from there.
+const WALKED_TO: &str = "users_walked_to";
+
 /// A walk of which no conversation is read yet is begun anew after this time:
 /// what changed since is then read, too.
 const STALE: TimeDelta = TimeDelta::hours(24);
 
-/// A way to the conversations (setting `conversation_discovery`).
+/// The setting `conversation_discovery`.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
+pub enum Choice {
+    Users,
+    Reports,
+    /// The users at first and every `reconcile_days`, and the reports between.
+    Auto,
+}
+
+/// A way to the conversations.
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Discovery {
     /// Through the conversations of each user.
     Users,
@@ -35,7 +52,16 @@ pub struct Plan {
     /// The walk to begin, or to go on with.
     pub progress: Progress,
     resumed: bool,
-    windows: Vec<(&'static Stream, Window)>,
+    streams: Vec<Wanted>,
+}
+
+/// What is wanted of a stream.
+struct Wanted {
+    stream: &'static Stream,
+    full_table: bool,
+    window: Window,
+    /// Whether a walk over the users leaves no gap behind it.
+    reconciles: bool,
 }
 
 impl Plan {
@@ -44,50 +70,138 @@ impl Plan {
     ///
     /// What lies before the reports' reach is found by a walk over the users,
     /// whatever the setting says: a run goes by the reports where nothing is
-    /// lost by it.
+    /// lost by it. With `auto`, an unfinished walk goes on in its own way.
     ///
     /// # Errors
     /// Those of [`Run::started_at`].
     pub fn new(run: &Run, streams: &[(&'static Stream, bool)]) -> Result<Self> {
-        let started_at = run.started_at()?;
-        let mut by = run.settings.conversation_discovery;
-        let mut windows = windows(run, by, streams)?;
-        let oldest = oldest_start(started_at);
-        let reached_back = windows.iter().all(|(_, window)| window.from >= oldest);
-        if by == Discovery::Reports && !reached_back {
-            log::warn!(
-                "conversations are wanted from a time on that the reports don't reach, which go \
-                 back to {}: all users are walked",
-                timestamp::format(oldest)
+        let plan = Self::choose(run, streams)?;
+        if plan.resumed {
+            log::info!(
+                "walk: going on with the one that was started at {}",
+                timestamp::format(plan.progress.started_at)
             );
-            by = Discovery::Users;
-            windows = self::windows(run, by, streams)?;
         }
-        let unfinished = unfinished(run, by, started_at, &windows);
+        Ok(plan)
+    }
+
+    fn choose(run: &Run, streams: &[(&'static Stream, bool)]) -> Result<Self> {
+        let choice = run.settings.conversation_discovery;
+        let by = |by| Self::by(run, by, streams.iter().copied());
+        if choice == Choice::Users {
+            return by(Discovery::Users);
+        }
+        let is_auto = choice == Choice::Auto;
+        let unfinished = |plan: &Self| is_auto && plan.resumed;
+        let reported = by(Discovery::Reports)?;
+        if unfinished(&reported) && reported.is_within_reach(run)? {
+            return Ok(reported);
+        }
+        let walked = by(Discovery::Users)?;
+        if unfinished(&walked) || is_auto && walked.is_due(run) {
+            return Ok(walked);
+        }
+        if reported.is_within_reach(run)? {
+            return Ok(reported);
+        }
+        log::warn!(
+            "conversations are wanted from a time on that the reports don't reach, which go \
+             back to {}: all users are walked",
+            timestamp::format(oldest_start(run.started_at()?))
+        );
+        Ok(walked)
+    }
+
+    /// The same streams by a walk over the users, where the reports, by which
+    /// this plan goes, are not available.
+    ///
+    /// # Errors
+    /// Those of [`Run::started_at`].
+    pub fn by_users(&self, run: &Run) -> Result<Self> {
+        let streams = self.streams.iter();
+        let streams = streams.map(|wanted| (wanted.stream, wanted.full_table));
+        Self::by(run, Discovery::Users, streams)
+    }
+
+    fn by(
+        run: &Run,
+        by: Discovery,
+        streams: impl Iterator<Item = (&'static Stream, bool)>,
+    ) -> Result<Self> {
+        let started_at = run.started_at()?;
+        let wanted = |(stream, full_table)| Wanted::new(run, by, stream, full_table);
+        let streams = streams.map(wanted).collect::<Result<Vec<_>>>()?;
+        let unfinished = unfinished(run, by, started_at, &streams);
         Ok(Self {
             by,
             resumed: unfinished.is_some(),
             progress: unfinished.unwrap_or_else(|| {
-                let first = windows.first();
-                let to = first.map_or(started_at, |(_, window)| window.to);
+                let to = streams.first().map_or(started_at, |it| it.window.to);
                 Progress::new(started_at, to, by)
             }),
-            windows,
+            streams,
         })
     }
 
-    /// What the reports are asked for, if they are. Notes in the streams'
-    /// bookmarks that this walk is begun: a run that is stopped while the
-    /// reports are extracted goes on with it, and with its jobs.
+    /// Whether the reports reach back to all that is wanted.
+    fn is_within_reach(&self, run: &Run) -> Result<bool> {
+        let oldest = oldest_start(run.started_at()?);
+        let mut streams = self.streams.iter();
+        Ok(streams.all(|wanted| wanted.window.from >= oldest))
+    }
+
+    /// Whether one of the streams was never reconciled, or not for as long as
+    /// the setting says. The whole of a stream is had by the users alone.
+    fn is_due(&self, run: &Run) -> bool {
+        let mut streams = self.streams.iter();
+        streams.any(|wanted| {
+            let reconciled_to = reconciled_to(&run.output.bookmark(wanted.stream.name));
+            let is_old = |to| to + run.settings.reconcile_after <= wanted.window.to;
+            wanted.is_whole() || reconciled_to.is_none_or(is_old)
+        })
+    }
+
+    /// The time for which a walk over the users tells what the reports miss:
+    /// since the last such walk. None where nothing of the conversations is
+    /// read, or there was no such walk.
     ///
     /// # Errors
-    /// Stdout can't be written to.
+    /// Those of [`Run::started_at`].
+    pub fn measured(&self, run: &Run) -> Result<Option<Window>> {
+        let is_auto = run.settings.conversation_discovery == Choice::Auto;
+        if self.by == Discovery::Reports || !is_auto || !self.streams.iter().any(Wanted::has_key) {
+            return Ok(None);
+        }
+        let reconciled_to = |wanted: &Wanted| {
+            reconciled_to(&run.output.bookmark(wanted.stream.name)).filter(|_| !wanted.is_whole())
+        };
+        let all: Option<Vec<_>> = self.streams.iter().map(reconciled_to).collect();
+        let oldest = oldest_start(run.started_at()?);
+        let from = all.and_then(|all| all.into_iter().min());
+        let window = from.filter(|from| *from >= oldest).map(|from| Window {
+            from,
+            to: self.progress.to,
+        });
+        Ok(window.filter(|window| !window.is_empty()))
+    }
+
+    /// What the reports are asked for, if they are. Where they are the way,
+    /// notes in the streams' bookmarks that this walk is begun: a run that is
+    /// stopped while the reports are extracted goes on with it, and with its
+    /// jobs.
+    ///
+    /// # Errors
+    /// Stdout can't be written to, and those of [`Run::started_at`].
     pub fn search(&self, run: &Run) -> Result<Option<Search>> {
-        let from = self.windows.iter().map(|(_, window)| window.from).min();
-        let Some(from) = from.filter(|_| self.by == Discovery::Reports) else {
+        let resumed = self.resumed;
+        if self.by == Discovery::Users {
+            let measured = self.measured(run)?;
+            return Ok(measured.map(|window| Search { window, resumed }));
+        }
+        let Some(from) = self.streams.iter().map(|wanted| wanted.window.from).min() else {
             return Ok(None);
         };
-        let bookmarks = self.windows.iter().map(|(stream, window)| {
+        let bookmarks = self.streams.iter().map(|Wanted { stream, window, .. }| {
             let mut bookmark = run.output.bookmark(stream.name);
             self.progress.write(&mut bookmark, window.from);
             (stream.name, bookmark)
@@ -98,63 +212,129 @@ impl Plan {
                 from,
                 to: self.progress.to,
             },
-            resumed: self.resumed,
+            resumed,
         }))
     }
 
     /// The time to read of a stream.
     pub fn window(&self, stream: &Stream) -> Option<Window> {
-        let mut windows = self.windows.iter();
-        let found = windows.find(|(own, _)| own.name == stream.name);
-        found.map(|(_, window)| *window)
+        self.wanted(stream).map(|wanted| wanted.window)
     }
-}
 
-/// Notes in the bookmark of a stream up to when it is complete.
-pub fn complete(bookmark: &mut Bookmark, stream: &Stream, to: DateTime<Utc>) {
-    Progress::clear(bookmark);
-    match stream.replication_key {
-        Some(key) => bookmark.advance(key, to),
-        None => {
-            let to = complete_to(bookmark).map_or(to, |before| before.max(to));
-            bookmark.set(COMPLETE_TO, timestamp::format(to));
+    /// Notes in the bookmark of a stream up to when it is complete.
+    pub fn complete(&self, bookmark: &mut Bookmark, stream: &Stream) {
+        let to = self.progress.to;
+        let latest = |before: Option<DateTime<Utc>>| before.map_or(to, |before| before.max(to));
+        if let Some(wanted) = self.wanted(stream) {
+            let (mut reconciled_to, mut walked_to) = (reconciled_to(bookmark), walked_to(bookmark));
+            match self.by {
+                Discovery::Users if wanted.reconciles => {
+                    (reconciled_to, walked_to) = (Some(latest(reconciled_to)), None);
+                }
+                Discovery::Users => walked_to = walked_to.map(|before| before.max(to)),
+                Discovery::Reports if reconciled_to.is_none() && wanted.has_key() => {
+                    let start = bookmark.value().unwrap_or(wanted.window.from);
+                    walked_to = walked_to.or(Some(start));
+                }
+                Discovery::Reports => {}
+            }
+            for (name, time) in [(RECONCILED_TO, reconciled_to), (WALKED_TO, walked_to)] {
+                match time {
+                    Some(time) => bookmark.set(name, timestamp::format(time)),
+                    None => bookmark.remove(name),
+                }
+            }
+        }
+        Progress::clear(bookmark);
+        match stream.replication_key {
+            Some(key) => bookmark.advance(key, to),
+            None => {
+                let to = latest(complete_to(bookmark));
+                bookmark.set(COMPLETE_TO, timestamp::format(to));
+            }
         }
     }
+
+    fn wanted(&self, stream: &Stream) -> Option<&Wanted> {
+        let mut streams = self.streams.iter();
+        streams.find(|wanted| wanted.stream.name == stream.name)
+    }
 }
 
-/// Whether a walk of the stream was complete before.
-pub fn was_complete(bookmark: &Bookmark) -> bool {
-    bookmark.value().is_some() || complete_to(bookmark).is_some()
-}
-
-fn complete_to(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
-    timestamp::parse(bookmark.get(COMPLETE_TO)?.as_str()?)
-}
-
-/// The time to read of each stream.
-fn windows(
-    run: &Run,
-    by: Discovery,
-    streams: &[(&'static Stream, bool)],
-) -> Result<Vec<(&'static Stream, Window)>> {
-    let window = |(stream, full_table): &(&'static Stream, bool)| {
+impl Wanted {
+    /// What a run that goes this way reads of a stream.
+    fn new(run: &Run, by: Discovery, stream: &'static Stream, full_table: bool) -> Result<Self> {
         let bookmark = run.output.bookmark(stream.name);
+        let reconciled_to = reconciled_to(&bookmark);
+        let is_auto = run.settings.conversation_discovery == Choice::Auto;
         let reached = match (by, &stream.source) {
             // All lists are read.
             (Discovery::Users, Source::Walk(WalkStream::Lists)) => None,
             // Discovery calls the stream full-table, which it is by users.
             (Discovery::Reports, Source::Walk(WalkStream::Lists)) => complete_to(&bookmark),
-            _ if *full_table => None,
-            _ => bookmark.value(),
+            _ if full_table => None,
+            (Discovery::Reports, _) => bookmark.value(),
+            // What only the reports have told since may lack something.
+            (Discovery::Users, _) if is_auto => reconciled_to,
+            (Discovery::Users, _) => reconciled_to
+                .or_else(|| walked_to(&bookmark))
+                .or_else(|| bookmark.value()),
         };
         // What a report tells late is read from when it happened on.
         let lookback = match by {
             Discovery::Users => run.settings.lookback,
             Discovery::Reports => search_lookback(run.settings),
         };
-        Ok((*stream, run.window(stream.name, reached, lookback)?))
-    };
-    streams.iter().map(window).collect()
+        Ok(Self {
+            stream,
+            full_table,
+            window: run.window(stream.name, reached, lookback)?,
+            reconciles: reached.is_none() || reconciled_to.is_some(),
+        })
+    }
+
+    /// Whether the whole of a stream is wanted that has a bookmark to go by.
+    fn is_whole(&self) -> bool {
+        self.full_table && self.has_key()
+    }
+
+    fn has_key(&self) -> bool {
+        self.stream.replication_key.is_some()
+    }
+}
+
+/// Whether a walk of the stream was complete before.
+pub fn was_complete(bookmark: &Bookmark) -> bool {
+    reached(bookmark).is_some()
+}
+
+/// Up to when a stream is complete.
+fn reached(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
+    bookmark.value().or_else(|| complete_to(bookmark))
+}
+
+fn complete_to(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
+    time(bookmark, COMPLETE_TO)
+}
+
+/// Up to when a stream is reconciled.
+fn reconciled_to(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
+    within_reached(bookmark, RECONCILED_TO)
+}
+
+fn walked_to(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
+    within_reached(bookmark, WALKED_TO)
+}
+
+/// A time in the bookmark, which is not later than the bookmark itself:
+/// someone may have set that back.
+fn within_reached(bookmark: &Bookmark, name: &str) -> Option<DateTime<Utc>> {
+    let reached = reached(bookmark)?;
+    time(bookmark, name).map(|time| time.min(reached))
+}
+
+fn time(bookmark: &Bookmark, name: &str) -> Option<DateTime<Utc>> {
+    timestamp::parse(bookmark.get(name)?.as_str()?)
 }
 
 /// The walk that all of the streams were in when it was stopped, if any.
@@ -162,20 +342,16 @@ fn unfinished(
     run: &Run,
     by: Discovery,
     started_at: DateTime<Utc>,
-    windows: &[(&'static Stream, Window)],
+    streams: &[Wanted],
 ) -> Option<Progress> {
-    let progress = |(stream, window): &(&'static Stream, Window)| {
+    let progress = |Wanted { stream, window, .. }: &Wanted| {
         let bookmark = run.output.bookmark(stream.name);
         Progress::read(&bookmark, by, window.from, window.to)
     };
-    let unfinished = Progress::common(windows.iter().map(progress))?;
+    let unfinished = Progress::common(streams.iter().map(progress))?;
     let begun = unfinished.position != Position::Conversations(None);
     if !begun && started_at - unfinished.started_at > STALE {
         return None;
     }
-    log::info!(
-        "walk: going on with the one that was started at {}",
-        timestamp::format(unfinished.started_at)
-    );
     Some(unfinished)
 }

@@ -197,6 +197,17 @@ impl<'a> Engine<'a> {
         ))
     }
 
+    /// Asks for no further report that is wanted for its conversations alone.
+    pub fn end_search(&self) {
+        let mut state = self.lock();
+        // None is left where all have ended.
+        for at in 0..state.tracks.len() {
+            if !self.reports[at].selected {
+                self.end(&mut state, at, Ok(()));
+            }
+        }
+    }
+
     /// Sets these bookmarks: the conversations that were found are read, and
     /// the jobs that they were found with aren't kept any longer.
     ///
