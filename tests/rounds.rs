@@ -53,12 +53,64 @@ fn a_list_of_conversations_is_whole_in_any_pages() {
             sandbox.allow_violations();
             let run = walk(&sandbox).run();
             assert_whole(&sandbox, &run, &format!("{lists:?} {past_end:?}"));
-            // Where the number of the page is ignored, one request shows it.
-            if lists == ConversationLists::Whole {
-                let calls = sandbox.count(LIST);
-                assert!((9..=10).contains(&calls), "{calls}");
-            }
         }
+    }
+}
+
+/// Whatever the lists before it were: those may all have fit a page.
+#[test]
+fn no_list_is_cut_by_pages_that_nothing_announces() {
+    for (seed, length) in [(1, 16), (2, 20), (3, 20), (4, 20)] {
+        for past_end in PastEnd::ALL {
+            let mut options = account(40);
+            options.seed = seed;
+            options.sizes.conversations_per_user = 14..=24;
+            options.quirks.user_conversations = ConversationLists::Silent;
+            options.quirks.max_items_per_page = length;
+            options.quirks.past_end = past_end;
+            let sandbox = Sandbox::start(options);
+            let run = Tap::new(&sandbox)
+                .set("concurrency", 1)
+                .streams(&WALK[..1])
+                .succeed();
+            assert_complete(&sandbox, WALK[0], run.records(WALK[0]));
+            assert_once(&run, WALK[0]);
+        }
+    }
+}
+
+/// Where the list is whole, only one that is as long as any before it is asked
+/// for more.
+#[test]
+fn a_whole_list_is_seldom_asked_for_a_second_page() {
+    for lists in [ConversationLists::Whole, ConversationLists::WholeStrict] {
+        let mut options = account(60);
+        options.sizes.conversations_per_user = 10..=200;
+        options.quirks.user_conversations = lists;
+        let sandbox = Sandbox::start(options);
+        sandbox.allow_violations();
+        let run = Tap::new(&sandbox)
+            .set("concurrency", 1)
+            .streams(&WALK[..1])
+            .succeed();
+        assert_complete(&sandbox, WALK[0], run.records(WALK[0]));
+        let listed = run.records(WALK[0]);
+        let (mut longest, mut records, mut at) = (0, 0, 0);
+        while at < listed.len() {
+            let owner = &listed[at]["user_id"];
+            let rest = listed[at..].iter();
+            let length = rest.take_while(|it| it["user_id"] == *owner).count();
+            records += usize::from(length >= longest);
+            (longest, at) = (longest.max(length), at + length);
+        }
+        // An error is the end when a second try is answered with it, too.
+        let each = if lists == ConversationLists::Whole {
+            1
+        } else {
+            2
+        };
+        assert_eq!(sandbox.count(LIST), 60 + records * each, "{lists:?}");
+        assert!(records < 12, "{records}");
     }
 }
 
@@ -69,6 +121,36 @@ fn short_lists_cost_one_call_each() {
     let sandbox = Sandbox::start(options);
     Tap::new(&sandbox).streams(&WALK[..1]).succeed();
     assert_eq!(sandbox.count(LIST), 30);
+}
+
+/// A page that repeats the one before it may be one into which as many messages
+/// moved as arrived meanwhile.
+#[test]
+fn arrivals_that_fill_a_page_are_no_end() {
+    let mut options = account(6);
+    options.sizes.conversations_per_user = 1..=1;
+    options.sizes.messages_per_conversation = 6..=6;
+    let sandbox = Sandbox::start(options);
+    let before = ids(&sandbox.truth("messages"));
+    let first = sandbox.truth("messages")[0].clone();
+    // The first page again, and a link: a message arrived in between.
+    let conversation = first["conversation_id"].as_str().unwrap().to_owned();
+    let newest = sandbox.truth("messages").into_iter();
+    let newest = newest.filter(|message| message["conversation_id"] == conversation);
+    let newest = newest.max_by_key(|message| message["created_time"].to_string());
+    let again = json!({"messages": [newest], "link": {"href": "/v2/next"}}).to_string();
+    let fault = Fault::new(MESSAGES, 1, FaultKind::body(&again));
+    sandbox.with_options(|options| options.faults = vec![fault.of(&conversation).on_page(2)]);
+    let run = Tap::new(&sandbox)
+        .set("page_size", 1)
+        .streams(&["messages"])
+        .succeed();
+    let found: BTreeSet<String> = run
+        .records("messages")
+        .into_iter()
+        .map(|record| record["id"].to_string())
+        .collect();
+    assert_eq!(found, before);
 }
 
 /// An account of conversations with one to three pages of messages.
@@ -131,7 +213,10 @@ fn an_error_in_the_middle_is_no_end() {
         options.quirks.message_counts_cycle = false;
         options.faults = vec![Fault::new(MESSAGES, 1, kind).on_page(2)];
         let sandbox = Sandbox::start(options);
-        let first = walk(&sandbox).set("concurrency", 1).run();
+        let first = walk(&sandbox)
+            .set("concurrency", 1)
+            .with_retries(true)
+            .run();
         sandbox.with_options(|options| options.faults.clear());
         let second = walk(&sandbox).state(&first.state()).succeed();
         let records = first.records("messages").into_iter();
@@ -218,7 +303,8 @@ fn the_walk_says_whose_a_conversation_is_where_the_api_does_not() {
     let body = json!({"conversation_id": "c", "user_id": "somebody else"}).to_string();
     options.faults = vec![Fault::new("conversations/{id}", 1, FaultKind::body(&body)).always()];
     let sandbox = Sandbox::start(options);
-    let run = walk(&sandbox).succeed();
+    // All of them have the same id.
+    let run = walk(&sandbox).with_retries(true).succeed();
     for record in run.records("conversations") {
         assert_eq!(record["user_id"], "somebody else");
     }

@@ -82,10 +82,12 @@ fn read(
         let settled = reading.is_proven() || reading.total.is_none() && !reading.has_changed();
         if settled || last.as_ref().is_some_and(agrees) {
             if let Some(doubt) = reading.doubt() {
+                let announced = reading.total.map(|total| format!(", {total} announced"));
                 log::warn!(
-                    "{path}: the API's answers contradict themselves: {doubt} ({} came); what \
+                    "{path}: the API's answers contradict themselves: {doubt} ({} came{}); what \
                      they gave was read in full",
-                    reading.distinct()
+                    reading.distinct(),
+                    announced.unwrap_or_default()
                 );
             }
             return Ok(reading.doubt().is_none());

@@ -44,8 +44,11 @@ pub struct Pages<'a> {
 /// What an error means that a page is answered with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PastEnd {
-    /// The list has ended: nothing announced the page.
+    /// The list has ended: the page before was shorter than the first.
     End,
+    /// Nothing announced the page: the list has ended if a second try is
+    /// answered in the same way.
+    Unannounced,
     /// The list has ended if a second try is answered in the same way: what
     /// announced the page may mean nothing.
     EndIfTwice,
@@ -148,8 +151,12 @@ impl Reading<'_> {
                 return Ok(before);
             }
             let (new, ids) = self.take(page)?;
-            // Past the end, some lists give their last page again.
-            if new == 0 && (ids == last_ids || last_new == 0) {
+            // Past the end, some lists give their last page again. So does one in
+            // which as many records arrived as a page has: the page behind an
+            // announced one tells.
+            let repeats = new == 0 && ids == last_ids;
+            let is_end = !goes_on || (self.pages.past_end)() == PastEnd::Unannounced;
+            if repeats && is_end || new == 0 && last_new == 0 {
                 return Ok(before);
             }
             if !goes_on {
@@ -171,7 +178,14 @@ impl Reading<'_> {
                 _ if is_wrong_page(&error) => true,
                 PastEnd::Error => false,
                 PastEnd::End => is_page_error(&error),
-                PastEnd::EndIfTwice => is_page_error(&error) && self.is_repeated(number, &error),
+                PastEnd::Unannounced => is_page_error(&error) && self.is_repeated(number, &error),
+                PastEnd::EndIfTwice => {
+                    let is_end = is_page_error(&error) && self.is_repeated(number, &error);
+                    if is_end {
+                        self.warn(&error);
+                    }
+                    is_end
+                }
             };
         match is_end {
             true => Ok(Page::default()),
@@ -182,17 +196,17 @@ impl Reading<'_> {
     /// Whether a second try is answered with the same error.
     fn is_repeated(&self, number: u64, error: &Error) -> bool {
         let again = (self.pages.get)(number);
-        let is_same = again.is_err_and(|again| again.status() == error.status());
-        if is_same {
-            WARNING.call_once(|| {
-                log::warn!(
-                    "{}: a full page names a further one, which answers with an error; as every \
-                     page names one, it is taken for the end: {error}",
-                    self.pages.name
-                );
-            });
-        }
-        is_same
+        again.is_err_and(|again| again.status() == error.status())
+    }
+
+    fn warn(&self, error: &Error) {
+        WARNING.call_once(|| {
+            log::warn!(
+                "{}: a full page names a further one, which answers with an error; as every page \
+                 names one, it is taken for the end: {error}",
+                self.pages.name
+            );
+        });
     }
 
     /// Hands over the records that no page had before; how many these are, and
@@ -224,12 +238,12 @@ impl Reading<'_> {
 }
 
 /// The API's own word for a page that isn't there.
-pub fn is_wrong_page(error: &Error) -> bool {
+fn is_wrong_page(error: &Error) -> bool {
     matches!(error, Error::Api(error) if error.code == "WRONG_PAGE")
 }
 
 /// An error that a request for one page may be answered with.
-pub fn is_page_error(error: &Error) -> bool {
+fn is_page_error(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 404 | 416 | 422))
 }
 

@@ -2,10 +2,9 @@
 //! conversations for a user"). The document knows of no pages; an account may
 //! have them all the same, announced or not.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::rounds::{self, Pages, PastEnd, is_page_error, is_wrong_page};
+use super::rounds::{self, Pages, PastEnd};
 use super::walk::Found;
 use crate::error::Result;
 use crate::extract::pool::HandOver;
@@ -13,23 +12,22 @@ use crate::freshchat::{Api, Get, Page, Shape};
 
 const ENDPOINT: &str = "users/{id}/conversations";
 
-/// Lengths of pages are multiples of this, from [`SHORTEST_PAGE`] on.
-const ROUND: usize = 5;
+/// No page is capped at fewer conversations.
 const SHORTEST_PAGE: usize = 10;
 
 /// The lists of all users.
 pub struct UserLists<'a> {
     api: &'a Api<'a>,
-    /// Whether lists come in pages that nothing announces; none: not known
-    /// yet. Held while it is found out, which takes one request of one thread.
-    silent_pages: Mutex<Option<bool>>,
+    /// Number of conversations in the longest first page so far. Where lists
+    /// come in pages, these are no shorter.
+    longest: AtomicUsize,
 }
 
 impl<'a> UserLists<'a> {
     pub fn new(api: &'a Api<'a>) -> Self {
         Self {
             api,
-            silent_pages: Mutex::new(None),
+            longest: AtomicUsize::new(SHORTEST_PAGE),
         }
     }
 
@@ -47,14 +45,10 @@ impl<'a> UserLists<'a> {
             Ok(first) => first,
             Err(error) => return hand_over(missed(false, error)),
         };
-        let announced = announces(&first, 1, first.len());
-        let unannounced = match announced {
-            true => false,
-            false => match self.goes_on_silently(user, &first) {
-                Ok(goes_on) => goes_on,
-                Err(error) => return hand_over(missed(true, error)),
-            },
-        };
+        // A list that is as long as a page may be one, whatever lists before
+        // showed: those may all have fit a page.
+        let unannounced = first.len() >= self.longest.fetch_max(first.len(), Ordering::Relaxed)
+            && !announces(&first, 1, first.len());
         let pages = Pages {
             name: ENDPOINT,
             get: &|number| self.page(user, number),
@@ -62,7 +56,7 @@ impl<'a> UserLists<'a> {
                 unannounced && !page.is_empty() || announces(page, number, records)
             },
             past_end: &|| match unannounced {
-                true => PastEnd::End,
+                true => PastEnd::Unannounced,
                 false => PastEnd::Error,
             },
         };
@@ -90,38 +84,6 @@ impl<'a> UserLists<'a> {
         }
         let parse = |body| Page::parse(body, Shape::List("conversations"))?.of_objects();
         self.api.get(&get, parse)
-    }
-
-    /// Whether there may be more than a first page that announces nothing. A
-    /// list that is as long as a page may be one: its second page tells.
-    fn goes_on_silently(&self, user: &str, first: &Page) -> Result<bool> {
-        let length = first.len();
-        if length < SHORTEST_PAGE || !length.is_multiple_of(ROUND) {
-            return Ok(false);
-        }
-        let known = self.silent_pages.lock();
-        let mut known = known.unwrap_or_else(PoisonError::into_inner);
-        if known.is_none() {
-            *known = self.find_out(user, first)?;
-        }
-        Ok(*known == Some(true))
-    }
-
-    /// Asks for a second page. An account that gives the same list again
-    /// ignores the number of the page. An empty page shows that it doesn't:
-    /// this list may end there, and another be longer.
-    fn find_out(&self, user: &str, first: &Page) -> Result<Option<bool>> {
-        match self.page(user, 2) {
-            Ok(second) => {
-                let listed: HashSet<String> = first.texts_of("id").into_iter().collect();
-                let repeats = second.texts_of("id").iter().all(|id| listed.contains(id));
-                Ok(Some(second.is_empty() || !repeats))
-            }
-            Err(error) if is_wrong_page(&error) => Ok(Some(true)),
-            // The number may be refused as unknown, or as past the end.
-            Err(error) if is_page_error(&error) => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 }
 
