@@ -14,6 +14,11 @@ fn without_times(run: &Run) -> Vec<Value> {
         message["time_extracted"].take();
         message["record"]["checked_at"].take();
         message["record"]["retrieved_at"].take();
+        if message["record"]["interval"] == "none" {
+            // A value of the moment.
+            message["record"]["start"].take();
+            message["record"]["end"].take();
+        }
     }
     messages.sort_by_cached_key(Value::to_string);
     messages

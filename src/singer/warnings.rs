@@ -14,7 +14,7 @@ const LOGGED: u64 = 20;
 const REMEMBERED: usize = 10_000;
 
 /// How many characters of a name are logged.
-const SHOWN: usize = 1000;
+const SHOWN: usize = 800;
 
 /// The warnings of one stream, each logged once.
 pub struct Warnings {

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::extract::Run;
 use crate::extract::reports::{Search, oldest_start, search_lookback};
 use crate::extract::window::Window;
+use crate::freshchat::clock;
 use crate::singer::Bookmark;
 use crate::streams::{Source, Stream, WalkStream};
 use crate::timestamp;
@@ -346,7 +347,13 @@ fn unfinished(
 ) -> Option<Progress> {
     let progress = |Wanted { stream, window, .. }: &Wanted| {
         let bookmark = run.output.bookmark(stream.name);
-        Progress::read(&bookmark, by, window.from, window.to)
+        // Two runs within a second may start in any order by the server's clock.
+        Progress::read(
+            &bookmark,
+            by,
+            window.from,
+            window.to + 2 * clock::RESOLUTION,
+        )
     };
     let unfinished = Progress::common(streams.iter().map(progress))?;
     let begun = unfinished.position != Position::Conversations(None);
