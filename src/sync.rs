@@ -262,7 +262,6 @@ fn begin_deletions(run: &Run, selected: Vec<Selected>) -> Result<Vec<Told>> {
         let stream = selected.stream;
         let writer = begin(run, selected, None)?;
         let records = writer.counter();
-        progress::follow(stream.name, Arc::clone(&records), Arc::default());
         run.deletions.begin(writer);
         Ok(Told {
             stream,

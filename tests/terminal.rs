@@ -307,8 +307,8 @@ fn what_runs_has_a_place_beside_all_reports() {
         let child = terminal.spawn(&tap, &[]);
         wait_until(|| {
             let rows = rows(size, &terminal.sent());
-            let users = rows.iter().any(|row| row.starts_with("users "));
-            users && rows.last().unwrap().ends_with(" more")
+            let first = rows.first().is_some_and(|row| row.starts_with("users "));
+            first && rows.last().unwrap().ends_with(" more")
         });
         assert_eq!(interrupt(terminal, child), ["^C"], "{size:?}");
     }
