@@ -280,3 +280,30 @@ fn business_hours_inherit_the_doubt_of_the_groups() {
         assert_eq!(run.of_type("ACTIVATE_VERSION").len(), 0, "{}", run.stderr);
     }
 }
+
+#[test]
+fn a_total_that_counts_the_page_hides_no_records() {
+    let pagination =
+        |length: usize| json!({"total_items": length, "total_pages": 1, "items_per_page": 20});
+    let page = |from: usize, to: usize| {
+        let agents: Vec<_> = (from..to)
+            .map(|at| json!({"id": format!("a{at}")}))
+            .collect();
+        let body = json!({"agents": agents, "pagination": pagination(to - from)});
+        FaultKind::body(&body.to_string())
+    };
+    let sandbox = Sandbox::start(options());
+    sandbox.with_options(|options| {
+        let on = |number, kind| Fault::new("agents", 1, kind).on_page(number).always();
+        options.faults = vec![on(1, page(0, 20)), on(2, page(20, 40)), on(3, page(40, 47))];
+    });
+    let run = Tap::new(&sandbox)
+        .set("emit_activate_version_messages", true)
+        .streams(&["agents"])
+        .succeed();
+    assert_eq!(
+        crate::tap::by_key("agents", run.records("agents")).len(),
+        47
+    );
+    assert_eq!(run.of_type("ACTIVATE_VERSION").len(), 0);
+}

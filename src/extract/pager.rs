@@ -92,7 +92,7 @@ struct Progress<'a> {
     barren: u32,
     /// The number of pages, if any answer names it.
     announced: Option<u64>,
-    /// Whether the last page named a next one.
+    /// Whether the last page named a next one, or doesn't rule one out.
     has_next: bool,
 }
 
@@ -149,7 +149,7 @@ impl Pager<'_> {
         let pagination = page.pagination.unwrap_or_default();
         let pages = pagination.pages().unwrap_or(1);
         match pagination.total_items {
-            Some(total) => total == length && pages <= 1 && !page.has_next,
+            Some(total) => total == length && pages <= 1 && !page.has_next && !counts_itself(page),
             None => (length == 0 || length < longest) && pages <= 1 && !page.has_next,
         }
     }
@@ -202,7 +202,7 @@ impl Progress<'_> {
         self.barren = 0;
         self.count(&page, &ids);
         (self.first, self.last) = (if number == 1 { length } else { self.first }, length);
-        (self.last_ids, self.has_next) = (ids, page.has_next);
+        (self.last_ids, self.has_next) = (ids, page.has_next || counts_itself(&page));
         each(page)?;
         Ok(if self.goes_on(number) {
             Next::Page
@@ -265,6 +265,15 @@ impl Progress<'_> {
     fn doubt(&mut self, reason: &'static str) {
         self.reading.doubt.get_or_insert(reason);
     }
+}
+
+/// Whether a full page names its own length as the total: the list ends just
+/// there, or the API counts the page and not the list.
+fn counts_itself(page: &Page) -> bool {
+    let length = Some(page.len() as u64);
+    page.pagination.is_some_and(|pagination| {
+        pagination.total_items == length && pagination.items_per_page == length
+    })
 }
 
 /// An error that a request for one page may be answered with.
