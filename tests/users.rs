@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use freshchat_sandbox::{
-    Claim, Edge, Edits, EnvelopeShape, Envelopes, Fault, FaultKind, PastEnd, Sandbox,
-    SortParameters, UsersOrder,
+    Claim, Edge, Edits, Fault, FaultKind, PastEnd, Sandbox, SortParameters, UsersOrder,
 };
 use serde_json::{Value, json};
 
+use crate::lists::contradictions;
 use crate::tap::{Tap, account, assert_complete, by_key};
 
 fn query<'a>(request: &'a freshchat_sandbox::Request, name: &str) -> &'a str {
@@ -195,50 +195,15 @@ fn any_stable_order_costs_the_same() {
 
 #[test]
 fn users_come_whatever_their_pages_say() {
-    let envelopes = Envelopes::default;
-    let mut all = vec![
-        Envelopes {
-            shape: EnvelopeShape::None,
-            ..envelopes()
-        },
-        Envelopes {
-            shape: EnvelopeShape::NextPage,
-            ..envelopes()
-        },
-        Envelopes {
-            items_per_page: Claim::Asked,
-            ..envelopes()
-        },
-        Envelopes {
-            items_per_page: Claim::Missing,
-            ..envelopes()
-        },
-        Envelopes {
-            current_page: Claim::Always(1),
-            ..envelopes()
-        },
-        Envelopes {
-            hollow_page: Some(2),
-            ..envelopes()
-        },
-    ];
-    for claim in [
+    let claims = [
         Claim::Missing,
         Claim::Over(3),
         Claim::Over(500),
         Claim::Under(2),
         Claim::Always(1),
         Claim::Always(230),
-    ] {
-        all.push(Envelopes {
-            total_items: claim,
-            ..envelopes()
-        });
-        all.push(Envelopes {
-            total_pages: claim,
-            ..envelopes()
-        });
-    }
+    ];
+    let all = contradictions(&claims);
     for (number, envelopes) in all.into_iter().enumerate() {
         let mut options = account(90);
         options.sizes.conversations_per_user = 0..=1;
