@@ -8,6 +8,7 @@ The runs, each with the state that the target printed in the one before:
 - first: from the start date.
 - second: nothing has changed since.
 - overlap: with a lookback of many days.
+- rewritten: with all reports anew, whose rows have changed.
 - versions: with ACTIVATE_VERSION messages, after each table got a row that the account lacks.
 """
 
@@ -77,10 +78,13 @@ REPORTS = [
 STREAMS = DEFAULT_STREAMS + REPORTS
 # Streams whose number of records depends on when and how they are asked for.
 UNCOUNTED = ["metrics_historical", "metrics_instant", "report_agent_performance"]
+# Streams that have records only once something is gone.
+EMPTY = ["deletions"]
 # Streams that get new rows in each run.
 APPENDED = ["metrics_instant"]
-# Streams that go by the bookmark minus `lookback_seconds`.
-WITH_LOOKBACK = ["users", "conversations", "messages"]
+# Streams that go by the bookmark minus `lookback_seconds`, and by nothing else: a conversation
+# that was fetched is written whatever its time.
+WITH_LOOKBACK = ["users", "messages"]
 # Streams whose records are compared with the API's answers, and what to ask for.
 COMPARED = {
     "users": {"updated_from": "2000-01-01T00:00:00.000Z"},
@@ -97,7 +101,7 @@ ADDED_COLUMNS = {"business_hours": {"checked_at"}}
 GONE = {"text": "gone", "bigint": -1, "timestamp without time zone": datetime(1970, 1, 1)}
 
 USERS = 1000
-LOOKBACK = timedelta(seconds=300)
+LOOKBACK = timedelta(seconds=900)
 LONG_LOOKBACK = timedelta(days=20)
 # Longer than the account is old.
 WHOLE_REPORTS = timedelta(days=90)
@@ -424,9 +428,12 @@ class Pipeline:
         second = self.sync("second", first.state)
         seconds = LONG_LOOKBACK.total_seconds()
         overlap = self.sync("overlap", second.state, lookback_seconds=seconds)
-        hours = WHOLE_REPORTS.total_seconds() / 3600
         rewritten = self.sync(
-            "rewritten", overlap.state, self.later, report_lookback_hours=hours
+            "rewritten",
+            overlap.state,
+            self.later,
+            report_lookback_hours=WHOLE_REPORTS.total_seconds() / 3600,
+            report_jobs_per_event_per_day=0,  # Or what is cut by days is read for some days only.
         )
         for stream in STREAMS:
             self.plant(stream)
@@ -622,12 +629,12 @@ def state_printed(_, run):
 def row_counts(pipeline):
     run = pipeline.run("first")
     for stream in STREAMS:
-        expected = pipeline.account.counts.get(stream)
+        expected = pipeline.account.counts.get(stream, 0)
         if stream in UNCOUNTED:
             keys = pipeline.keys(stream)
             records = run.records(stream)
             expected = len({key_of(record, keys) for record in records})
-        expect(expected, f"{stream}: the account has no records")
+        expect(expected or stream in EMPTY, f"{stream}: the account has no records")
         expect_equal(len(run.tables[stream]), expected, f"{stream}: rows")
 
 
@@ -738,13 +745,19 @@ def expect_unchanged(pipeline, name):
     for stream in STREAMS:
         if stream in APPENDED:
             continue
-        expect_equal(len(after[stream]), len(before[stream]), f"{stream}: rows")
-        unchanged = content(stream, after[stream]) == content(stream, before[stream])
+        old, new = (content(stream, rows) for rows in (before[stream], after[stream]))
+        expect_equal(len(new), len(old), f"{stream}: rows")
+        unchanged = new == old
         expect(unchanged, f"{stream}: other content")
 
 
 def content(stream, rows):
-    return sorted(repr(own_columns(stream, row)) for row in rows)
+    return sorted(repr(own_columns(stream, row)) for row in rows if not is_of_the_moment(row))
+
+
+def is_of_the_moment(row):
+    """Whether it is a metric's value at the time of a run: each run adds one."""
+    return row.get("interval") == "none" and row.get("x_time") is not None
 
 
 @check("second run: adds and changes no rows")
