@@ -380,6 +380,34 @@ fn parse_line(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line:?}"))
 }
 
+/// A row of a report, as the sandbox's truth has it, as the stream's schema wants it.
+pub fn typed(stream: &str, row: &Value) -> Value {
+    let streams = discovered()["streams"].as_array().unwrap();
+    let entry = streams.iter().find(|entry| entry["stream"] == stream);
+    let properties = entry.unwrap()["schema"]["properties"].as_object().unwrap();
+    for (name, _) in row.as_object().unwrap() {
+        assert!(properties.contains_key(name), "{stream} lacks {name}");
+    }
+    let value = |(name, property): (&String, &Value)| {
+        // The account's period is the one that was asked for.
+        let sent = match name.as_str() {
+            "_period_start" => "report_start_time",
+            "_period_end" => "report_end_time",
+            name => name,
+        };
+        let text = row.get(sent).and_then(Value::as_str).unwrap_or_default();
+        let kind = &property["type"];
+        let kind = kind.as_str().or_else(|| kind[0].as_str()).unwrap();
+        let value = match (text, kind) {
+            ("", _) => Value::Null,
+            (text, "string") => json!(text),
+            (text, _) => serde_json::from_str(text).unwrap(),
+        };
+        (name.clone(), value)
+    };
+    properties.iter().map(value).collect()
+}
+
 /// The key of a stream's record, as JSON texts.
 pub fn key_of(stream: &str, record: &Value) -> String {
     static KEYS: OnceLock<BTreeMap<String, Vec<String>>> = OnceLock::new();

@@ -7,6 +7,8 @@
 //! same total, and as many distinct records came, none is missing, whatever
 //! the order.
 
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
 use super::seen::Seen;
 use crate::error::{Error, Result};
 use crate::freshchat::Page;
@@ -36,6 +38,8 @@ pub struct Pager<'a> {
 pub struct Reading {
     /// The ids of the records.
     pub seen: Seen,
+    /// A hash of all ids in the order in which they came.
+    pub order: u64,
     /// Number of records without an id, each of which counts.
     pub idless: usize,
     /// Pages that had records.
@@ -241,6 +245,7 @@ impl Progress<'_> {
         reading.idless += page.len() - ids.len();
         for id in ids {
             reading.seen.insert(id);
+            reading.order = xxh3_64_with_seed(id.as_bytes(), reading.order);
         }
         reading.pages += 1;
         reading.longest = reading.longest.max(page.len() as u64);

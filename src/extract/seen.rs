@@ -21,11 +21,9 @@ impl Seen {
         self.0.insert(high << 64 | low)
     }
 
-    /// Adds the ids of another set; the number of those that are new here.
-    pub fn add(&mut self, other: &Seen) -> usize {
-        let before = self.len();
+    /// Adds the ids of another set.
+    pub fn add(&mut self, other: &Seen) {
         self.0.extend(&other.0);
-        self.len() - before
     }
 
     /// Number of ids.

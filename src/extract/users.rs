@@ -19,7 +19,9 @@
 //!
 //! A window that isn't proven is cut into windows of a page each. One that
 //! can't be cut, since all of its users have one time, is read again until a
-//! reading is proven, or a reading finds what the ones before found.
+//! reading is proven, or two bring the same users in the same order: it doesn't
+//! move then, whatever the total says. Two readings of a moving order may well
+//! miss the same user.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -294,7 +296,7 @@ impl<'a> Users<'a> {
     }
 
     /// Reads a window again that was not proven, until a reading is, or all of
-    /// a set of users that doesn't change have come, or two readings agree.
+    /// a set of users that doesn't change have come, or two readings are equal.
     fn read_again(
         &self,
         pager: &Pager,
@@ -309,10 +311,10 @@ impl<'a> Users<'a> {
             if !same {
                 known.clear();
             }
-            let new = known.add(&reading.seen);
+            known.add(&reading.seen);
             let all = (known.len() + reading.idless) as u64;
-            let all_came = reading.total == Some(all) || new == 0 && reading.distinct() == all;
-            if reading.is_proven() || same && all_came {
+            let has_order = reading.order == last.order;
+            if reading.is_proven() || same && (reading.total == Some(all) || has_order) {
                 self.look_at(&reading);
                 return Ok(());
             }

@@ -132,6 +132,8 @@ fn a_storage_in_trouble_is_tried_again() {
         FaultKind::Status(503),
         FaultKind::Reset,
         FaultKind::CloseMidBody,
+        FaultKind::Html,
+        FaultKind::NotJson,
         FaultKind::Stall(Duration::from_secs(3600)),
         FaultKind::StallMidBody(Duration::from_secs(3600)),
     ] {
@@ -156,10 +158,6 @@ fn the_storage_says_no() {
             FaultKind::StatusWith(302, location(elsewhere), String::new()),
             "answered 302",
         ),
-        (
-            FaultKind::Html,
-            "no column of the file is known; its header is: <!DOCTYPE html>",
-        ),
     ] {
         let mut options = account(3);
         options.faults = vec![Fault::new("storage", 1, kind)];
@@ -175,6 +173,19 @@ fn the_storage_says_no() {
         assert_eq!(whole.len(), 1);
         assert_rows(&sandbox, whole[0], &[&run]);
     }
+}
+
+#[test]
+fn a_page_that_stays_in_place_of_a_file_fails_its_stream() {
+    let mut options = account(3);
+    options.faults = vec![Fault::new("storage", 1, FaultKind::Html).always()];
+    let sandbox = Sandbox::start(options);
+    let run = tap(&sandbox, &[STREAM]).run();
+    run.assert_failed(1, &["all of the selected streams failed"]);
+    let words = "no column of the file is known; its header is: <!DOCTYPE html>";
+    assert!(run.stderr.contains(words), "{}", run.stderr);
+    assert_hidden(&sandbox, &run);
+    assert_eq!(run.of_type("RECORD").len(), 0);
 }
 
 #[test]

@@ -17,9 +17,9 @@ mod windows;
 use std::collections::{BTreeMap, HashSet};
 
 use freshchat_sandbox::{Options, Request, Sandbox, Sizes};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::tap::{Run, Tap, discovered};
+use crate::tap::{Run, Tap, discovered, typed};
 
 /// The 16 report streams.
 pub fn all() -> Vec<&'static str> {
@@ -111,34 +111,6 @@ pub fn assert_rows_with(
         }
         assert_eq!(**record, expected, "{stream} {at}");
     }
-}
-
-/// A row of the truth as the stream's schema wants it.
-pub fn typed(stream: &str, row: &Value) -> Value {
-    let streams = discovered()["streams"].as_array().unwrap();
-    let entry = streams.iter().find(|entry| entry["stream"] == stream);
-    let properties = entry.unwrap()["schema"]["properties"].as_object().unwrap();
-    for (name, _) in row.as_object().unwrap() {
-        assert!(properties.contains_key(name), "{stream} lacks {name}");
-    }
-    let value = |(name, property): (&String, &Value)| {
-        // The account's period is the one that was asked for.
-        let sent = match name.as_str() {
-            "_period_start" => "report_start_time",
-            "_period_end" => "report_end_time",
-            name => name,
-        };
-        let text = row.get(sent).and_then(Value::as_str).unwrap_or_default();
-        let kind = &property["type"];
-        let kind = kind.as_str().or_else(|| kind[0].as_str()).unwrap();
-        let value = match (text, kind) {
-            ("", _) => Value::Null,
-            (text, "string") => json!(text),
-            (text, _) => serde_json::from_str(text).unwrap(),
-        };
-        (name.clone(), value)
-    };
-    properties.iter().map(value).collect()
 }
 
 /// Checks that a run delivered the truth of a report stream in any order, each

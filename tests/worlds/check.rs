@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::draw::STREAMS;
 use super::play::BadChild;
+use super::reports::{self, METRICS, Rows};
 use crate::rules::{self, stands_for};
 use crate::tap::{Run, key_of};
 
@@ -16,7 +17,7 @@ type Records = BTreeMap<String, Value>;
 
 /// All that an account holds at one moment, by stream and key.
 #[derive(Clone)]
-pub struct Snapshot(BTreeMap<&'static str, Records>);
+pub struct Snapshot(BTreeMap<&'static str, Records>, Rows);
 
 /// Children that need not be delivered.
 pub struct Excused {
@@ -27,7 +28,7 @@ pub struct Excused {
 }
 
 impl Snapshot {
-    pub fn of(sandbox: &Sandbox) -> Snapshot {
+    pub fn of(sandbox: &Sandbox, reports: &[&'static str]) -> Snapshot {
         let of = |stream| {
             let truth = sandbox.truth(stream).into_iter();
             let by_key = truth.map(|record| (key_of(stream, &record), record));
@@ -35,7 +36,7 @@ impl Snapshot {
         };
         // What is deleted is no part of the account.
         let streams = STREAMS.into_iter().filter(|own| *own != "deletions");
-        Snapshot(streams.map(of).collect())
+        Snapshot(streams.map(of).collect(), Rows::of(sandbox, reports))
     }
 
     /// How many conversations are listed and answer 404.
@@ -158,7 +159,13 @@ impl Delivered {
     /// ACTIVATE_VERSION, and a success.
     pub fn check(&mut self, checked: &Checked, run: &Run, streams: &[&str]) {
         let mut of_run = Delivered::default();
-        let mut claims = ["users", "messages"].map(|stream| (stream, claim(checked.state, stream)));
+        let claiming = |stream: &&&str| {
+            matches!(**stream, "users" | "messages") || stream.starts_with("report_")
+        };
+        let claiming = streams.iter().filter(claiming);
+        let mut claims: Vec<_> = claiming
+            .map(|stream| (*stream, claim(checked.state, stream)))
+            .collect();
         for message in &run.messages {
             let stream = message["stream"].as_str().unwrap_or_default();
             match message["type"].as_str().unwrap_or_default() {
@@ -192,15 +199,57 @@ impl Delivered {
         for stream in streams.iter().filter(|own| **own != "deletions") {
             match *stream {
                 "user_conversations" | "conversations" if by_reports => {}
+                METRICS => {}
                 // These go on where a run before ended.
                 "users" | "user_conversations" | "conversations" | "messages" => {
                     self.assert_has(checked, stream, Why::Succeeded);
                 }
+                report if report.starts_with("report_") => {
+                    self.assert_has(checked, stream, Why::Succeeded);
+                }
+                // A list whose page is never there can't be told from one whose
+                // total is wrong: a warning says so.
+                list if run
+                    .stderr
+                    .contains(&format!("{list}: the API's answers contradict")) => {}
                 // What changes while it is read is told by a warning.
                 list if checked.before.0[list] == checked.after.0[list] => {
                     of_run.assert_has(checked, list, Why::Succeeded);
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// The records of a stream that a target has.
+    fn records(&self, stream: &str) -> impl Iterator<Item = &Value> {
+        let messages = self.0.get(stream).into_iter().flat_map(Records::values);
+        messages.map(|message| &message["record"])
+    }
+
+    /// Checks that a target has a report's rows and no more, if no row changed.
+    pub fn check_report(
+        &self,
+        stream: &str,
+        start: DateTime<Utc>,
+        at_first: &Snapshot,
+        after: &Snapshot,
+    ) {
+        let truths = [&at_first.1, &after.1];
+        reports::assert_is(stream, start, truths, self.records(stream));
+    }
+
+    /// Checks that a target has what a run without a state reads of the
+    /// metrics, as far as the state says so.
+    pub fn check_metrics(&self, state: &Value, run: &Run) {
+        let none = Records::new();
+        let here = self.0.get(METRICS).unwrap_or(&none);
+        for record in run.records(METRICS) {
+            let is_claimed = rules::time(&record["end"]) <= claim(state, METRICS);
+            if record["interval"] != "none" && is_claimed {
+                let found = here.get(&key_of(METRICS, record));
+                let found = found.map(|message| &message["record"]);
+                assert_eq!(found, Some(record), "{METRICS}");
             }
         }
     }
@@ -218,6 +267,11 @@ impl Delivered {
             Why::Claimed(to) => (&checked.before, to, &checked.missed),
             Why::Activated(_) | Why::Succeeded => (checked.settled, None, &checked.excused),
         };
+        if stream.starts_with("report_") {
+            let truths = [&checked.before.1, &since.1, &checked.after.1];
+            reports::assert_has(stream, (checked.start, to), truths, self.records(stream));
+            return;
+        }
         let time_of = match stream {
             "users" => "updated_time",
             "messages" => "created_time",

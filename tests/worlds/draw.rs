@@ -7,6 +7,7 @@ use freshchat_sandbox::*;
 use serde_json::{Map, Value, json};
 
 use super::readings::{Draw, is_plain, quirks, unprovable};
+use super::reports;
 
 /// The streams that a world reads.
 pub const STREAMS: [&str; 14] = [
@@ -32,6 +33,8 @@ pub struct World {
     pub settings: Map<String, Value>,
     pub steps: Vec<Step>,
     pub children: Vec<Child>,
+    /// What it reads of reports and metrics.
+    pub reports: Vec<&'static str>,
     /// Whether some runs find the conversations by the reports.
     pub by_reports: bool,
     /// Whether a run may fail although nothing changes: the users can't be
@@ -118,8 +121,14 @@ impl World {
                 step.discovery = draw.setting("discovery", &ways);
             }
         }
+        let reports = reports::draw(&mut draw, &mut options);
+        for step in &mut steps {
+            let read = reports.iter().filter(|_| draw.percent(80));
+            step.streams.extend(read);
+        }
         World {
             by_reports,
+            reports,
             unprovable: unprovable(&options.quirks),
             options,
             settings,

@@ -10,6 +10,7 @@ mod check;
 mod draw;
 mod play;
 mod readings;
+mod reports;
 
 pub use play::play;
 

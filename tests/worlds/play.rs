@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use freshchat_sandbox::{Change, Changes, Envelopes, Fault, Rng, Sandbox, UsersOrder};
 use serde_json::{Value, json};
 
 use super::check::{Checked, Delivered, Snapshot};
 use super::draw::{End, STREAMS, Step, World};
+use super::reports::{self, METRICS};
 use crate::rules;
 use crate::tap::{Run, Tap, wait_until};
 
@@ -31,7 +32,7 @@ pub fn play(seed: u64) {
         state: json!({}),
         delivered: Delivered::default(),
         story: &story,
-        at_first: Snapshot::of(&sandbox),
+        at_first: Snapshot::of(&sandbox, &world.reports),
         is_settled: false,
     };
     for (number, step) in world.steps.iter().enumerate() {
@@ -140,6 +141,7 @@ impl Player<'_> {
             .collect();
         let may_fail = self.world.unprovable
             || !bad.is_empty()
+            || !self.world.reports.is_empty()
             || step.bad_page.is_some()
             || step.changes_during.is_some();
         let mut faults = bad;
@@ -167,7 +169,7 @@ impl Player<'_> {
     fn changes(&self) -> Vec<Change> {
         let usual = [Change::EditUser, Change::AddUser, Change::AddMessage];
         let mut changes = [&Change::ALL[..], &usual].concat();
-        if Snapshot::of(self.sandbox).deleted_conversations() >= 4 {
+        if Snapshot::of(self.sandbox, &self.world.reports).deleted_conversations() >= 4 {
             changes.retain(|change| *change != Change::DeleteConversation);
         }
         // No report tells of these.
@@ -183,26 +185,57 @@ impl Player<'_> {
     /// Runs without faults and changes, of which the last must be complete:
     /// where the pages contradict themselves, after they are mended.
     fn quiet_runs(&mut self) {
-        self.sandbox
-            .with_options(|options| options.faults = Vec::new());
+        self.sandbox.with_options(|options| {
+            options.faults = Vec::new();
+            reports::mend(&mut options.quirks.reports);
+        });
         self.settle();
+        let streams = [&STREAMS, &self.world.reports[..]].concat();
         let discovery = match self.world.by_reports {
             true => ("auto", 0),
             false => ("users", 30),
         };
         for _ in 0..QUIET_RUNS {
             let whole = !self.resumes();
-            let all = (&STREAMS[..], discovery);
+            let all = (&streams[..], discovery);
             let code = self.run(all, End::Whole, None, self.world.unprovable, &|_| false);
             if whole && code == Some(0) {
-                return;
+                return self.check_reports();
             }
         }
         self.sandbox.with_options(|options| {
             options.quirks.envelopes = Envelopes::default();
             options.quirks.users_order = UsersOrder::Filtered;
         });
-        self.run((&STREAMS, discovery), End::Whole, None, false, &|_| false);
+        self.run((&streams, discovery), End::Whole, None, false, &|_| false);
+        self.check_reports();
+    }
+
+    /// Compares what a target has of reports and metrics with the account, and
+    /// with what a run without a state reads.
+    fn check_reports(&self) {
+        let streams = &self.world.reports;
+        let after = Snapshot::of(self.sandbox, streams);
+        for stream in streams.iter().filter(|stream| **stream != METRICS) {
+            self.delivered
+                .check_report(stream, self.start(), &self.at_first, &after);
+        }
+        if streams.contains(&METRICS) {
+            let tap = self.tap(&[METRICS]).state(&json!({}));
+            self.delivered.check_metrics(&self.state, &tap.succeed());
+        }
+    }
+
+    /// A run that goes on with the state.
+    fn tap(&self, streams: &[&str]) -> Tap {
+        let tap = Tap::new(self.sandbox).streams(streams).state(&self.state);
+        let settings = self.world.settings.iter();
+        settings.fold(tap, |tap, (name, value)| tap.set(name, value.clone()))
+    }
+
+    /// The start date.
+    fn start(&self) -> DateTime<Utc> {
+        rules::time(self.tap(&[]).setting("start_date")).unwrap()
     }
 
     /// Lets all changes lie in the past for the tap, which goes by the earlier
@@ -233,18 +266,14 @@ impl Player<'_> {
         may_fail: bool,
         is_active: &dyn Fn(&BadChild) -> bool,
     ) -> Option<i32> {
-        let before = Snapshot::of(self.sandbox);
+        let before = Snapshot::of(self.sandbox, &self.world.reports);
         self.sandbox.clear_requests();
         self.sandbox.change_while_read(changes);
-        let mut tap = Tap::new(self.sandbox)
-            .streams(streams)
-            .state(&self.state)
+        let tap = self
+            .tap(streams)
             .set("conversation_discovery", discovery)
             .set("reconcile_days", days)
             .with_retries(may_fail);
-        for (name, value) in &self.world.settings {
-            tap = tap.set(name, value.clone());
-        }
         let requests = || self.sandbox.total();
         let run = tap.run_until(|lines| match end {
             End::Whole => false,
@@ -253,7 +282,7 @@ impl Player<'_> {
         });
         self.sandbox.change_while_read(None);
         self.story.add_run(&self.state, &run, self.sandbox);
-        let after = Snapshot::of(self.sandbox);
+        let after = Snapshot::of(self.sandbox, &self.world.reports);
         check_end(&run, may_fail);
         let committed = match run.code {
             Some(_) => run,
@@ -263,7 +292,7 @@ impl Player<'_> {
             excused: before.excused(&self.children, is_active),
             // A child that was missed stands in the state until it is read.
             missed: before.excused(&self.children, &|_| true),
-            start: rules::time(tap.setting("start_date")).unwrap(),
+            start: self.start(),
             state: &self.state,
             settled: match self.is_settled && !self.resumes() {
                 true => &before,

@@ -48,8 +48,7 @@ impl Draw {
 }
 
 /// How the account reads what the documents leave open; `most_lag` is what the
-/// tap's lookback allows for. Readings of reports and metrics have their place
-/// here, and their streams in `STREAMS`.
+/// tap's lookback allows for.
 pub fn quirks(draw: &mut Draw, options: &mut Options, most_lag: Duration) {
     let users = options.sizes.users;
     let offsets = [-3600, -1200, -10, -1, 1].map(TimeDelta::seconds);

@@ -37,14 +37,14 @@ pub struct Pages<'a> {
     /// Whether there is a page behind this one, with its number and the number
     /// of records up to its end, as far as answers tell.
     pub goes_on: &'a dyn Fn(&Page, u64, usize) -> bool,
-    /// What an error means behind a page as long as the first one.
+    /// What an error means behind a page as long as any before.
     pub past_end: &'a dyn Fn() -> PastEnd,
 }
 
 /// What an error means that a page is answered with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PastEnd {
-    /// The list has ended: the page before was shorter than the first.
+    /// The list has ended: the page before was shorter than another.
     End,
     /// Nothing announced the page: the list has ended if a second try is
     /// answered in the same way.
@@ -69,7 +69,7 @@ type Step<T> = std::result::Result<T, Ended>;
 /// A reading, and what it has seen.
 struct Reading<'r> {
     pages: &'r Pages<'r>,
-    /// Records of the first page.
+    /// Number of records in the longest page so far.
     page_size: usize,
     seen: Seen,
     hand_over: &'r mut HandOver<'r, Page>,
@@ -85,7 +85,7 @@ pub fn read<'r>(
     first: Page,
     hand_over: &'r mut HandOver<'r, Page>,
 ) -> Result<Option<Error>> {
-    if first.is_empty() || !(pages.goes_on)(&first, 1, first.len()) {
+    if !(pages.goes_on)(&first, 1, first.len()) {
         return hand_over(first).map(|()| None);
     }
     let mut reading = Reading {
@@ -137,6 +137,7 @@ impl Reading<'_> {
             };
             let length = page.len();
             records += length;
+            self.page_size = self.page_size.max(length);
             past_end = match length < self.page_size {
                 true => PastEnd::End,
                 false => (self.pages.past_end)(),

@@ -197,6 +197,7 @@ impl From<BadFile> for Failure {
             BadFile::Damaged(problem) => {
                 Failure::Passing(format!("the file is damaged: {problem}"))
             }
+            BadFile::Foreign(problem) => Failure::Passing(problem),
             BadFile::Unusable(problem) => Failure::Final(problem),
         }
     }
@@ -221,9 +222,9 @@ fn unwritten(event: &'static str, error: RowError) -> Error {
     match error {
         RowError::Run(error) => error,
         RowError::Local(error) => report(event, local(&error)),
-        RowError::File(BadFile::Damaged(problem) | BadFile::Unusable(problem)) => {
-            report(event, problem)
-        }
+        RowError::File(
+            BadFile::Damaged(problem) | BadFile::Foreign(problem) | BadFile::Unusable(problem),
+        ) => report(event, problem),
     }
 }
 

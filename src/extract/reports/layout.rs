@@ -82,7 +82,8 @@ impl Layout {
     /// The columns of a member with this header.
     ///
     /// # Errors
-    /// [`BadFile::Unusable`]: it is none of this report.
+    /// [`BadFile::Foreign`]: none of its columns is known;
+    /// [`BadFile::Unusable`]: it lacks a key.
     pub fn columns(
         &self,
         records: &RecordWriter,
@@ -91,7 +92,8 @@ impl Layout {
     ) -> Result<Columns, BadFile> {
         let fields = records.fields();
         let Some(columns) = Columns::new(header, fields, self.aliases) else {
-            return Err(unusable(header, &format!("no column of {member} is known")));
+            let problem = format!("no column of {member} is known");
+            return Err(BadFile::Foreign(with_header(&problem, header)));
         };
         let name = |key: &usize| fields.list()[*key].name.as_str();
         let is_made = |key: &usize| name(key) == ROW_ID || PERIOD.contains(&name(key));
@@ -100,14 +102,14 @@ impl Layout {
             None => Ok(columns),
             Some(key) => {
                 let problem = format!("{member} lacks the key `{}`", name(key));
-                Err(unusable(header, &problem))
+                Err(BadFile::Unusable(with_header(&problem, header)))
             }
         }
     }
 }
 
-fn unusable(header: &StringRecord, problem: &str) -> BadFile {
+fn with_header(problem: &str, header: &StringRecord) -> String {
     let header: String = header.iter().collect::<Vec<_>>().join(",");
     let shown: String = header.chars().take(SHOWN_HEADER).collect();
-    BadFile::Unusable(format!("{problem}; its header is: {shown}"))
+    format!("{problem}; its header is: {shown}")
 }

@@ -30,6 +30,9 @@ const SUSPICIOUS_SIZE: u64 = 256 * 1024 * 1024;
 pub enum BadFile {
     /// It came in damaged: worth another download.
     Damaged(String),
+    /// It is something else, such as the error page of a proxy: worth another
+    /// download.
+    Foreign(String),
     /// It is what the server has, and it can't be used.
     Unusable(String),
 }
