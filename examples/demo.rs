@@ -1,7 +1,7 @@
-//! The tap at work, without an account: `cargo run --release --example demo`.
+//! Runs the tap without an account: `cargo run --release --example demo`.
 //!
-//! Starts a simulated account, runs the real program's discovery and sync
-//! against it, and ends: Singer messages on stdout, the log on stderr.
+//! Starts a simulated account, and runs the real program's discovery and sync
+//! against it: Singer messages on stdout, the log on stderr.
 
 use std::fs;
 use std::io;

@@ -1,7 +1,7 @@
-//! A simulated Freshchat account to try the tap on:
+//! A simulated Freshchat account to try the tap with:
 //! `cargo run --example sandbox -- --users 1000`.
 //!
-//! It prints a config file that fits the account, and runs until it is stopped.
+//! It prints a config file for the account, and runs until stopped.
 
 use std::fs;
 use std::path::PathBuf;
@@ -18,19 +18,19 @@ struct Args {
     /// Number of users
     #[arg(long, default_value_t = 1000)]
     users: usize,
-    /// Accounts of the same seed and size are equal
+    /// Seed of the random data; the same seed and size give the same account
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Port of the API; 0 takes a free one
+    /// Port of the API; 0 picks a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Wait before each answer, in milliseconds
+    /// Delay of each answer, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS")]
     latency: u64,
-    /// Records have all fields that are known of, and some that no document names
+    /// Fill in all known fields, including undocumented ones
     #[arg(long)]
     all_fields: bool,
-    /// Rows of reports as a later extraction has them: renamed, reassigned, filled in, grown
+    /// Return report rows as a later extraction would: renamed, reassigned, filled in, grown
     #[arg(long)]
     rewritten_reports: bool,
     /// Also write the config to this file
@@ -55,7 +55,7 @@ fn main() -> std::io::Result<()> {
         options.quirks.live_fields = true;
         options.quirks.new_fields = true;
         options.quirks.reports.extra_columns = true;
-        // Some of a message's fields stand only in long conversations.
+        // Some message fields appear only in long conversations.
         options.quirks.message_counts_cycle = true;
     }
     options.quirks.reports.rewritten = args.rewritten_reports;
@@ -73,7 +73,7 @@ fn main() -> std::io::Result<()> {
     }
 }
 
-/// How many records each stream has.
+/// Number of records of each stream.
 fn counts(sandbox: &Sandbox) -> Value {
     let count = |stream: &&str| (stream.to_string(), sandbox.truth(stream).len().into());
     let counts: Map<String, Value> = tap_freshchat::stream_names()

@@ -1,8 +1,8 @@
 //! Random worlds: `cargo run --release --example worlds -- --count 3000`.
 //!
-//! Each seed stands for an account with readings of what the documents leave
-//! open, and for a chain of runs against it, in which nothing may be lost; see
-//! `tests/worlds`. `--seed 77 --count 1` plays one alone, and prints what it is.
+//! Each seed is an account, a reading of each point that the API documentation
+//! leaves open, and a chain of runs that must not lose a record; see
+//! `tests/worlds`. `--seed 77 --count 1` runs one alone, and prints its story.
 
 #![allow(
     clippy::disallowed_methods,
@@ -29,15 +29,15 @@ mod tap;
 mod worlds;
 
 #[derive(Parser)]
-#[command(about = "Plays random worlds, in which nothing may be lost")]
+#[command(about = "Runs the tap in random worlds, and checks that nothing is lost")]
 struct Args {
-    /// The first world
+    /// Seed of the first world
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// So many worlds
+    /// Number of worlds
     #[arg(long, default_value_t = 100)]
     count: u64,
-    /// So many at once
+    /// Number of worlds to run at once
     #[arg(long, default_value_t = 2)]
     threads: u64,
 }

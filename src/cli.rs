@@ -17,40 +17,40 @@ use crate::streams::{self, STREAMS};
 use crate::{about, check, logging, progress, select, sync, watch};
 
 /// Singer tap for Freshchat: writes an account's data to stdout as Singer
-/// messages. Without another action it syncs.
+/// messages. Syncs unless another action is given.
 #[derive(Parser)]
 #[command(name = "tap-freshchat", version)]
 #[command(group = ArgGroup::new("action").args(["discover", "test", "about"]))]
 #[command(group = ArgGroup::new("formatted").args(["test", "about"]))]
 struct Args {
-    /// Config file, or ENV for TAP_FRESHCHAT_* variables; may be repeated, later ones win
+    /// Config file, or ENV for TAP_FRESHCHAT_* variables; may be repeated, later files win
     #[arg(short, long, value_name = "FILE|ENV")]
     config: Vec<OsString>,
-    /// State of an earlier run
+    /// State of the previous run
     #[arg(short, long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// Catalog with the selected streams; without it, all default streams are synced
+    /// Catalog with the selected streams; without it, the default streams are synced
     #[arg(long, value_name = "FILE", conflicts_with = "properties")]
     catalog: Option<PathBuf>,
-    /// Catalog in its legacy form
+    /// Legacy name of --catalog
     #[arg(short, long, value_name = "FILE")]
     properties: Option<PathBuf>,
     /// Print the catalog of all streams; needs no config and no network
     #[arg(short, long)]
     discover: bool,
-    /// Try one call of each kind, and print what the token may read and how the account answers
+    /// Make one call of each kind, and print what the token may read and how the account answers
     #[arg(long)]
     test: bool,
     /// Print the settings and capabilities; needs no config and no network
     #[arg(long)]
     about: bool,
-    /// How --about and --test print; markdown is for --about
+    /// Output format of --about and --test; markdown is only for --about
     #[arg(long, value_enum, default_value_t = Format::Text, requires = "formatted")]
     format: Format,
-    /// Least important log lines to show
+    /// Lowest level of log lines to show
     #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     log_level: LogLevel,
-    /// How log lines are written; by default as text, or as JSON if Meltano asks for it
+    /// Format of log lines; defaults to text, or to JSON if Meltano asks for it
     #[arg(long, value_enum, value_name = "FORMAT")]
     log_format: Option<logging::Format>,
 }

@@ -1,8 +1,8 @@
-"""Freshchat into a database, three times a day: one task for each group of streams.
+"""Loads Freshchat into a database three times a day, with one task for each group of streams.
 
-Each task has a catalog and a state of its own, so that tasks run on separate workers, and are
-retried alone. The state is an Airflow variable, which is set whenever the target has confirmed
-one: a task that is retried, or runs next time, goes on from there.
+Each task has its own catalog and state, so that tasks can run on separate workers and are retried
+alone. The state is an Airflow variable, which is set whenever the target confirms a state. A
+retry, or the next run, continues from there.
 
 The worker's environment has the settings (`TAP_FRESHCHAT_API_TOKEN` and so on), and the target's
 command in `FRESHCHAT_TARGET`.
@@ -19,11 +19,11 @@ from airflow.sdk import Variable, dag, task
 
 CONVERSATIONS = {"user_conversations", "conversations", "messages"}
 
-# The target, without PostgreSQL's settings, which it takes from the environment.
+# The default target. It reads PostgreSQL's settings from the environment.
 TARGET = "target-postgres --config=ENV"
 
-# Without `pipefail`, a failure of the tap would be hidden by the target's success. The target
-# prints each state that it has stored everything for.
+# Without `pipefail`, the target's success would hide a failure of the tap. The target prints a
+# state once it has stored everything up to it.
 PIPE = """
 set -euo pipefail
 tap-freshchat --config ENV --catalog catalog.json --state state.json | eval "$FRESHCHAT_TARGET"
@@ -31,14 +31,14 @@ tap-freshchat --config ENV --catalog catalog.json --state state.json | eval "$FR
 
 
 def group_of(stream):
-    """The group of a stream. All reports are in one: the API takes one request a minute."""
+    """The group of a stream. All reports are in one, because the API takes one request a minute."""
     if stream.startswith("report_"):
         return "reports"
     return "conversations" if stream in CONVERSATIONS else "entities"
 
 
 def select(catalog, group):
-    """The catalog with the streams of a group; reports have to be selected."""
+    """The catalog with the streams of a group, all selected: by default, reports are not."""
     streams = [entry for entry in catalog["streams"] if group_of(entry["stream"]) == group]
     for entry in streams:
         root = next(part for part in entry["metadata"] if not part["breadcrumb"])
@@ -47,7 +47,7 @@ def select(catalog, group):
 
 
 def is_state(line):
-    """Whether a line of the target's is a state: some print other things, too."""
+    """Whether a line of the target is a state: some targets print other things too."""
     try:
         return isinstance(json.loads(line), dict)
     except ValueError:
@@ -55,7 +55,7 @@ def is_state(line):
 
 
 def sync(group):
-    """Runs the tap and the target once, and keeps what the target confirms."""
+    """Runs the tap and the target once, and keeps the states that the target confirms."""
     variable = f"freshchat_state_{group}"
     with tempfile.TemporaryDirectory() as folder:
         discovered = subprocess.run(
@@ -83,7 +83,7 @@ def sync(group):
 @dag(
     schedule="0 */8 * * *",
     catchup=False,
-    # Two runs of one group at once would go on from the same state.
+    # Two concurrent runs of one group would continue from the same state.
     max_active_runs=1,
     default_args={"retries": 3, "retry_delay": timedelta(minutes=5)},
 )

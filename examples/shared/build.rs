@@ -1,4 +1,4 @@
-//! The program itself, which `cargo run --example` leaves out.
+//! Builds the program itself, which `cargo run --example` doesn't.
 
 use std::env;
 use std::io;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 const NAME: &str = env!("CARGO_PKG_NAME");
 
-/// Builds the program in the profile of this example; its path.
+/// Builds the program in this example's profile, and returns its path.
 pub fn build() -> io::Result<PathBuf> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--quiet", "--bin", NAME]);
