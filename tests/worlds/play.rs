@@ -221,21 +221,21 @@ impl Player<'_> {
                 .check_report(stream, self.start(), &self.at_first, &after);
         }
         if streams.contains(&METRICS) {
-            let tap = self.tap(&[METRICS]).state(&json!({}));
-            self.delivered.check_metrics(&self.state, &tap.succeed());
+            let fresh = self.tap(&[METRICS], &json!({})).succeed();
+            self.delivered.check_metrics(&self.state, &fresh);
         }
     }
 
-    /// A run that goes on with the state.
-    fn tap(&self, streams: &[&str]) -> Tap {
-        let tap = Tap::new(self.sandbox).streams(streams).state(&self.state);
+    /// A run with the settings of the world.
+    fn tap(&self, streams: &[&str], state: &Value) -> Tap {
+        let tap = Tap::new(self.sandbox).streams(streams).state(state);
         let settings = self.world.settings.iter();
         settings.fold(tap, |tap, (name, value)| tap.set(name, value.clone()))
     }
 
     /// The start date.
     fn start(&self) -> DateTime<Utc> {
-        rules::time(self.tap(&[]).setting("start_date")).unwrap()
+        rules::time(self.tap(&[], &self.state).setting("start_date")).unwrap()
     }
 
     /// Lets all changes lie in the past for the tap, which goes by the earlier
@@ -270,7 +270,7 @@ impl Player<'_> {
         self.sandbox.clear_requests();
         self.sandbox.change_while_read(changes);
         let tap = self
-            .tap(streams)
+            .tap(streams, &self.state)
             .set("conversation_discovery", discovery)
             .set("reconcile_days", days)
             .with_retries(may_fail);
@@ -298,6 +298,7 @@ impl Player<'_> {
                 true => &before,
                 false => &self.at_first,
             },
+            at_first: &self.at_first,
             resumes: self.resumes(),
             before: before.clone(),
             after,
