@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgGroup, Parser, ValueEnum};
 use log::LevelFilter;
 
@@ -106,6 +106,11 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Args>> 
         singer::print(&error.to_string())?;
         return Ok(None);
     }
+    if error.kind() == ErrorKind::UnknownArgument && !is_flag(&error) {
+        // It may be the token.
+        let problem = "an argument is not a flag, nor the value of one; see --help";
+        return Err(Error::Usage(problem.into()));
+    }
     let message = error.to_string();
     let what = message.split("\n\n").next().unwrap_or_default();
     let what = what.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -113,6 +118,12 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Args>> 
         "{}; see --help",
         what.trim_start_matches("error: ")
     )))
+}
+
+/// Whether the argument that isn't known begins like a flag.
+fn is_flag(error: &clap::Error) -> bool {
+    let argument = error.get(ContextKind::InvalidArg);
+    argument.is_some_and(|argument| argument.to_string().starts_with('-'))
 }
 
 fn act(args: Args) -> Result<()> {
@@ -154,6 +165,7 @@ fn act(args: Args) -> Result<()> {
 fn read_state(path: Option<&Path>, config: &Config) -> Result<State> {
     let names = Names {
         is_stream: &|name| streams::find(name).is_some(),
+        replication_key: &|name| streams::find(name).and_then(|stream| stream.replication_key),
         is_setting: &config::is_setting,
     };
     let bytes = match path {

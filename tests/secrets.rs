@@ -236,3 +236,13 @@ fn a_token_that_another_file_replaces_is_not_shown() {
     run.assert_failed(2, &["`user_agent`"]);
     assert_nowhere(&run, replaced, "user_agent");
 }
+
+#[test]
+fn a_token_among_the_arguments_is_not_shown() {
+    let secret = "eyJraWQiOiJjdXN0b20ifQ.Other.Secret";
+    for arguments in [&[secret][..], &["--discover", secret]] {
+        let run = bare(arguments);
+        run.assert_failed(2, &["an argument is not a flag, nor the value of one"]);
+        assert_nowhere(&run, secret, "a bare argument");
+    }
+}

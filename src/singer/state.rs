@@ -44,6 +44,8 @@ pub struct BadState {
 pub struct Names<'a> {
     /// Whether this tap has a stream of this name.
     pub is_stream: &'a dyn Fn(&str) -> bool,
+    /// The replication key of a stream, if it has one.
+    pub replication_key: &'a dyn Fn(&str) -> Option<&'static str>,
     /// Whether this tap has a setting of this name.
     pub is_setting: &'a dyn Fn(&str) -> bool,
 }
@@ -96,7 +98,7 @@ impl State {
         let mut unknown = Vec::new();
         for (stream, bookmark) in &bookmarks {
             if (names.is_stream)(stream) {
-                check_bookmark(stream, bookmark)?;
+                check_bookmark(stream, bookmark, (names.replication_key)(stream))?;
             } else {
                 unknown.push(stream.as_str());
             }
@@ -239,11 +241,25 @@ fn what_it_is(root: &Map<String, Value>, names: &Names) -> &'static str {
     }
 }
 
-fn check_bookmark(stream: &str, bookmark: &Value) -> Result<(), BadState> {
+fn check_bookmark(
+    stream: &str,
+    bookmark: &Value,
+    replication_key: Option<&str>,
+) -> Result<(), BadState> {
     let field = format!("{BOOKMARKS}.{stream}");
     let Value::Object(bookmark) = bookmark else {
         return Err(BadState::new(field, "is not a JSON object"));
     };
+    let key = bookmark.get(KEY).filter(|key| !key.is_null());
+    if let (Some(key), Some(own)) = (key, replication_key)
+        && key != own
+    {
+        let problem = format!(
+            "is not `{own}`, the stream's replication key; remove the bookmark to read the \
+             stream from `start_date`"
+        );
+        return Err(BadState::new(format!("{field}.{KEY}"), problem));
+    }
     match bookmark.get(VALUE) {
         None | Some(Value::Null) => Ok(()),
         Some(Value::String(text)) if timestamp::parse(text).is_some() => Ok(()),
@@ -324,6 +340,7 @@ mod tests {
 
     const NAMES: Names = Names {
         is_stream: &|name| name == "users",
+        replication_key: &|_| Some("updated_time"),
         is_setting: &|name| name == "api_token",
     };
 
@@ -384,6 +401,12 @@ mod tests {
                 r#"{"bookmarks": {"users": {"replication_key_value": 5}}}"#,
                 "bookmarks.users.replication_key_value",
                 "is not a timestamp",
+            ),
+            (
+                r#"{"bookmarks": {"users": {"replication_key": "id"}}}"#,
+                "bookmarks.users.replication_key",
+                "is not `updated_time`, the stream's replication key; remove the bookmark to read \
+                 the stream from `start_date`",
             ),
             (
                 r#"{"type": "STATE", "value": null}"#,
