@@ -222,6 +222,10 @@ fn figures_of_an_agent_carry_the_period_that_was_asked_for() {
         run.state()["bookmarks"][stream]["replication_key"],
         "_period_end"
     );
+    assert!(!run.stderr.contains("add up such rows"), "{}", run.stderr);
+    sandbox.with_options(|options| options.quirks.reports.parts = 2);
+    let run = tap(&sandbox, &[stream]).succeed();
+    assert!(run.stderr.contains("add up such rows"), "{}", run.stderr);
 }
 
 #[test]

@@ -82,6 +82,13 @@ impl Downloads<'_> {
             refreshes = 0;
             next += 1;
         }
+        if ready.rows && parts > 1 && ready.writer.sums_over_period() {
+            log::warn!(
+                "report {event}: job {} came in {parts} parts, each of which may have a row of \
+                 the same agent for the same period; add up such rows",
+                ready.job.id
+            );
+        }
         if rows.outside > 0 {
             log::warn!(
                 "report {event}: {} rows of job {} lie outside of the time that their file is \

@@ -113,6 +113,11 @@ impl RowWriter {
         self.records.written()
     }
 
+    /// Whether a row is a sum over the period that was asked for.
+    pub fn sums_over_period(&self) -> bool {
+        self.layout.period.iter().any(Option::is_some)
+    }
+
     /// Begins with the next part of a job.
     ///
     /// # Errors
