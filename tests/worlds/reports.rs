@@ -91,7 +91,6 @@ fn reports(draw: &mut Draw, quirks: &mut ReportQuirks) {
 fn faults(draw: &mut Draw, quirks: &mut ReportQuirks) {
     let places = [
         ("failed_jobs", &mut quirks.failed_jobs),
-        ("failed_parts", &mut quirks.failed_parts),
         ("forgotten_jobs", &mut quirks.forgotten_jobs),
         ("lost_posts", &mut quirks.lost_posts),
         ("cut_downloads", &mut quirks.cut_downloads),
@@ -103,6 +102,10 @@ fn faults(draw: &mut Draw, quirks: &mut ReportQuirks) {
     ];
     for (name, place) in places {
         draw.reading(name, place, &[1, 2]);
+    }
+    // Where links have no status, a job with a failed one is never done.
+    if quirks.links != LinksShape::NoStatus {
+        draw.reading("failed_parts", &mut quirks.failed_parts, &[1, 2]);
     }
     if quirks.links == LinksShape::List {
         draw.reading("holes", &mut quirks.holes, &[1, 3]);
