@@ -24,3 +24,12 @@ mod nothing_is_lost_in_a_hundred_worlds {
         (76..=100).for_each(play);
     }
 }
+
+/// Lists behind an empty first page, users in an order that moves, and a
+/// proxy's page in place of a file.
+#[test]
+fn seeds_that_failed_once() {
+    for seed in [202, 246, 315, 349, 352, 645, 688] {
+        crate::worlds::play(seed);
+    }
+}

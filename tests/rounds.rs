@@ -79,6 +79,19 @@ fn no_list_is_cut_by_pages_that_nothing_announces() {
     }
 }
 
+/// As if what stood there were taken out once the list was cut into pages.
+#[test]
+fn an_empty_page_that_names_more_is_no_end() {
+    for hollow in [1, 2] {
+        let mut options = talkative(9);
+        options.quirks.user_conversations = ConversationLists::Envelope;
+        options.quirks.envelopes.hollow_page = Some(hollow);
+        let sandbox = Sandbox::start(options);
+        let run = walk(&sandbox).run();
+        assert_whole(&sandbox, &run, &format!("page {hollow} is empty"));
+    }
+}
+
 /// Where the list is whole, only one that is as long as any before it is asked
 /// for more.
 #[test]
