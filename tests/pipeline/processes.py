@@ -1,10 +1,12 @@
-"""Running programs, and ending them with this one."""
+"""Running programs, when, and ending them with this one."""
 
 import contextlib
 import os
 import signal
 import subprocess
 import sys
+from datetime import UTC, datetime
+from time import sleep
 
 ENVIRONMENT = {
     "PATH": os.environ.get("PATH", os.defpath),
@@ -59,3 +61,12 @@ def stop_on_signals(timeout=0):
     for number in numbers:
         signal.signal(number, stop)
     signal.alarm(timeout)
+
+
+def wait_for_day(run_time):
+    """Waits for the next day, UTC, if it begins before the runs would end."""
+    now = datetime.now(UTC)
+    midnight = (now + run_time).replace(hour=0, minute=0, second=0, microsecond=0)
+    if midnight > now:
+        print("-- waiting for midnight, UTC", flush=True)
+        sleep((midnight - now).total_seconds() + 1)

@@ -11,9 +11,8 @@ import argparse
 import contextlib
 import sys
 import tempfile
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from time import sleep
 
 # The checks register themselves, and run in this order.
 import checks_of_schemas
@@ -21,7 +20,7 @@ import checks_of_messages
 import checks_of_tables
 import checks_of_later_runs
 from checks import CHECKS, Checks
-from processes import stop_on_signals
+from processes import stop_on_signals, wait_for_day
 from runs import Pipeline
 from servers import USERS, Account, Postgres
 
@@ -29,15 +28,6 @@ from servers import USERS, Account, Postgres
 TIMEOUT = 900
 # Enough for all runs, which begin and end on one day, UTC: a new day brings new rows.
 RUN_TIME = timedelta(minutes=3)
-
-
-def wait_for_day():
-    """Waits for the next day, UTC, if it begins before the runs would end."""
-    now = datetime.now(UTC)
-    midnight = (now + RUN_TIME).replace(hour=0, minute=0, second=0, microsecond=0)
-    if midnight > now:
-        print("-- waiting for midnight, UTC", flush=True)
-        sleep((midnight - now).total_seconds() + 1)
 
 
 def start(stack, programs):
@@ -59,7 +49,7 @@ def main():
         parser.add_argument(f"--{program}", type=Path, required=True)
     programs = parser.parse_args()
     stop_on_signals(TIMEOUT)
-    wait_for_day()
+    wait_for_day(RUN_TIME)
     checks = Checks(timed=False)
     with contextlib.ExitStack() as stack:
         try:
