@@ -116,6 +116,8 @@ class Checks:
         with report.check("an undisturbed run is valid, and ends as it should"):
             output = self.whole.finish()
             self.size = len(output.lines), len(output.data)
+            if not any(self.whole.target.tables.values()):
+                raise Violation("it wrote no records")
             report.detail(f"{self.size[0]} lines, {self.size[1]} bytes")
         if report.failures:
             return False

@@ -80,8 +80,11 @@ class Description:
 
     def _selected(self, catalog):
         """The catalog with the selection and the metadata of the description."""
-        for entry in catalog["streams"]:
-            name = entry["tap_stream_id"]
+        names = [entry.get("tap_stream_id", entry.get("stream")) for entry in catalog["streams"]]
+        for pattern in [*(self.streams or []), *self.metadata]:
+            if not fnmatch.filter(names, pattern):
+                raise BadDescription(f"no stream of the catalog is {pattern!r}; it has {names}")
+        for name, entry in zip(names, catalog["streams"], strict=True):
             root = root_metadata(entry)
             if self.streams is not None:
                 selected = any(fnmatch.fnmatchcase(name, pattern) for pattern in self.streams)
@@ -119,7 +122,10 @@ class Description:
             text = (self.folder / self.truth).read_text()
         else:
             text = self.output(self.truth)
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        try:
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
+        except ValueError as error:
+            raise BadDescription(f"the truth has a line that is not JSON: {error}") from None
 
     def variables(self):
         """The environment of the tap and of all other commands."""

@@ -24,6 +24,7 @@ FAULTS = {
     "misses one": ("a target holds the truth after it: orders: lost 1 rows", {}),
     "misses what is new": ("brings what is new: orders: lost ", CHANGE),
     "goes back": ("its bookmarks never go back: a bookmark went back", {}),
+    "no records": ("it wrote no records", {}),
     "no schema": ("RECORD of orders before its SCHEMA", {}),
     "no key": ("orders: a record without its key property 'id'", {}),
     "wrong type": ("orders: a record that doesn't fit its schema", {}),

@@ -52,7 +52,7 @@ class Output:
     exit_code: int
     # Whether the run got a signal before it ended by itself.
     disturbed: bool
-    # Seconds from the signal to the end.
+    # Seconds from the signal to the end, or 0 without one.
     seconds: float
     # The end of what it wrote to stderr.
     log: str
@@ -135,7 +135,7 @@ class Tap:
                 except subprocess.TimeoutExpired:
                     forced = "it closed its stdout and didn't end"
         end(process)
-        seconds = time.monotonic() - (signalled or deadline)
+        seconds = time.monotonic() - signalled if signalled else 0
         return Output(bytes(data), process.returncode, bool(signalled), seconds, "", forced)
 
 
