@@ -86,8 +86,8 @@ def describe_own(tap, account, folder):
         "ignore": OF_THE_MOMENT,
         "stopped_exit_codes": [143],
         "stopped_with_state": True,
-        "chains": 12,
-        "stops": 4,
+        "chains": 8,
+        "stops": 3,
     }
 
 
