@@ -6,7 +6,6 @@
 import argparse
 import contextlib
 import re
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -14,9 +13,10 @@ from pathlib import Path
 import meltano_project
 import outputs
 import targets
-from checks import Checks
+from checks import Checks, expect
 from outputs import Outputs
-from run import Account, Postgres, expect, stop
+from processes import stop_on_signals
+from servers import Account, Postgres
 
 # The users of the account that the targets load.
 USERS = 100
@@ -87,8 +87,7 @@ def main():
     parser.add_argument("--environments", type=Path, required=True)
     parser.add_argument("--wheels", type=Path, required=True)
     arguments = parser.parse_args()
-    for number in [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]:
-        signal.signal(number, stop)
+    stop_on_signals()
     checks = Checks()
     programs = {
         target.package: arguments.environments / target.package / "bin" / target.command

@@ -11,7 +11,8 @@ import sys
 import tomllib
 from datetime import datetime
 
-from run import LOOKBACK, RESOLUTION, expect, expect_equal
+from checks import expect, expect_equal
+from runs import LOOKBACK, RESOLUTION
 
 # The name under which Meltano keeps the state of `meltano run`.
 STATE = "dev:tap-freshchat-to-target-postgres"

@@ -5,7 +5,8 @@ import json
 import subprocess
 from collections import defaultdict
 
-from run import ENVIRONMENT, expect, expect_equal, quiet
+from checks import expect, expect_equal
+from processes import ENVIRONMENT, quiet
 
 
 class Outputs:

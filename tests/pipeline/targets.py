@@ -16,8 +16,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from checks import expect, expect_equal
 from outputs import messages, write
-from run import ENVIRONMENT, expect, expect_equal, quiet
+from processes import ENVIRONMENT, quiet
 
 # Reads a DuckDB file with the target's own library.
 DUMP_DUCKDB = """
