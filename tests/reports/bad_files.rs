@@ -84,7 +84,8 @@ fn a_key_of_the_catalog_is_a_column() {
 #[test]
 fn a_file_that_unpacks_to_too_much_fails_its_stream() {
     let mut text = b"agent_id,created_at\n".to_vec();
-    text.resize(100_000, b'x');
+    text.resize(99_999, b'x');
+    text.push(b'\n');
     let zipped = zip(&[("a.csv", &text), ("b.csv", &text)]);
     for (bytes, most, words) in [
         (
@@ -105,6 +106,23 @@ fn a_file_that_unpacks_to_too_much_fails_its_stream() {
         tap.set("report_max_unpacked_bytes", 200_000)
     });
     assert_eq!(fits.code, Some(0), "{}", fits.stderr);
+}
+
+/// No length and no checksum tells that a plain file was cut.
+#[test]
+fn a_file_that_ends_in_the_middle_of_a_row_is_damaged() {
+    let row = "1,2026-01-02T03:04:05.678Z,on,5";
+    let header = "agent_id,created_at,agent_status,agent_status_in_seconds";
+    for (end, code) in [("\n", 0), ("", 0), ("\n2,2026-01-02T03:0", 1), ("\n2", 1)] {
+        let file = format!("{header}\n{row}{end}");
+        let run = run_with(STREAM, EVENT, file.as_bytes(), |tap| {
+            tap.set("max_retries", 1)
+        });
+        assert_eq!(run.code, Some(code), "{end:?}: {}", run.stderr);
+        assert_eq!(run.of_type("RECORD").len(), 1 - code as usize, "{end:?}");
+        let words = "the file ends in the middle of a row";
+        assert_eq!(run.stderr.contains(words), code == 1, "{}", run.stderr);
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::mem;
 
+use csv::StringRecord;
+
 use super::csv_rows::{CsvRows, without_nul};
 use super::filter::{Counting, Filter};
 use super::identity::{Key, Keys};
@@ -10,7 +12,7 @@ use super::layout::Layout;
 use super::quotes::Checked;
 use super::repeats::Order;
 use super::rows::JobRows;
-use super::unpack::{self, BadFile, is_csv};
+use super::unpack::{self, BadFile, for_each_member, is_csv};
 use crate::singer::RecordWriter;
 
 /// So many rows of a file show whether it is in the order of time.
@@ -37,6 +39,7 @@ pub fn check(
         Some(_) => Seen::InOrder(job.repeats.order(), Vec::new()),
     };
     let (mut is_report, mut others) = (false, Vec::new());
+    let mut is_open = false;
     let mut rest = vec![0; BUFFER];
     unpack::check(file, most, |name, content| {
         let mut content = Checked::new(content);
@@ -59,8 +62,13 @@ pub fn check(
         is_report = true;
         seen.look(&mut rows, layout.keys(&columns, job.window))?;
         drop(rows);
-        Ok(content.finish(&mut rest)?)
+        content.finish(&mut rest)?;
+        is_open |= !content.ends_line();
+        Ok(())
     })?;
+    if is_open {
+        check_last_row(file)?;
+    }
     for (name, problem) in others {
         if !is_report {
             return Err(problem);
@@ -71,6 +79,27 @@ pub fn check(
         );
     }
     Ok(seen.finish())
+}
+
+/// Checks that a file doesn't end in the middle of its last row.
+///
+/// # Errors
+/// [`BadFile::Damaged`].
+fn check_last_row(file: &mut File) -> Result<(), BadFile> {
+    for_each_member(file, |name, content| {
+        let mut rows = CsvRows::new(content);
+        let header = rows.next()?.map_or(0, StringRecord::len);
+        let mut last = header;
+        while let Some(row) = rows.next()? {
+            last = row.len();
+        }
+        match last < header {
+            true => Err(BadFile::Damaged(format!(
+                "{name} ends in the middle of a row"
+            ))),
+            false => Ok(()),
+        }
+    })
 }
 
 /// What the rows that were looked at show of their order.

@@ -36,6 +36,11 @@ impl<R: Read> Checked<R> {
         while self.read(buffer)? > 0 {}
         self.quotes.finish()
     }
+
+    /// Whether what was read ends with the end of a line.
+    pub fn ends_line(&self) -> bool {
+        matches!(self.quotes.last, Some(b'\n' | b'\r'))
+    }
 }
 
 impl<R: Read> Read for Checked<R> {
@@ -59,6 +64,8 @@ struct Quotes {
     cell: u64,
     /// Whether a cell was too long.
     too_long: bool,
+    /// The last byte so far.
+    last: Option<u8>,
 }
 
 #[derive(Default, Clone, Copy, PartialEq)]
@@ -103,6 +110,7 @@ impl Quotes {
             };
         }
         self.passed += bytes.len() as u64;
+        self.last = bytes.last().copied().or(self.last);
         if self.too_long || self.passed - self.cell > LONGEST_CELL {
             return Err(self.problem("more than 16 MiB are in, or in front of,", 0));
         }
