@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use freshchat_sandbox::Sandbox;
 use serde_json::Value;
 
@@ -142,6 +142,8 @@ pub struct Checked<'a> {
     /// What there was long before the run's start as the tap takes it, which
     /// may be a second early: what came since is for the next run.
     pub settled: &'a Snapshot,
+    /// How late something may be listed.
+    pub lag: TimeDelta,
     /// What there was before the first run.
     pub at_first: &'a Snapshot,
     /// Whether it goes on with an older walk.
@@ -285,7 +287,9 @@ impl Delivered {
         for (key, record) in &checked.before.0[stream] {
             let time = rules::time(&record[time_of]);
             let is_early = time.is_some_and(|time| time < checked.start);
-            let is_late = to.is_some_and(|to| time.is_some_and(|time| time >= to));
+            // What was listed late, perhaps since the run's start, is for the
+            // lookback of the next run.
+            let is_late = to.is_some_and(|to| time.is_some_and(|time| time >= to - checked.lag));
             let mut others = [since, &checked.after].into_iter();
             let changed = !others.all(|other| other.0[stream].get(key) == Some(record));
             if is_early || is_late || changed || excused.has(stream, record) {

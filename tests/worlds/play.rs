@@ -298,6 +298,7 @@ impl Player<'_> {
                 true => &before,
                 false => &self.at_first,
             },
+            lag: TimeDelta::from_std(*self.world.options.quirks.list_lag.end()).unwrap(),
             at_first: &self.at_first,
             resumes: self.resumes(),
             before: before.clone(),
