@@ -12,11 +12,9 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::extract::conversations::Choice;
 use crate::extract::metrics::{self, Aggregator, GroupBy, Interval, Metric};
 use crate::freshchat::{Address, clock};
-use crate::logging;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use crate::streams::ReportSource;
 use crate::timestamp;
 
@@ -42,6 +40,16 @@ pub struct Config {
     pub address: Address,
     /// Every other setting.
     pub settings: Settings,
+}
+
+/// The setting `conversation_discovery`.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConversationDiscovery {
+    Users,
+    Reports,
+    /// The users at first and every `reconcile_days`, and the reports between.
+    Auto,
 }
 
 /// The settings, by their names in `schemas/config.json`.
@@ -77,7 +85,7 @@ pub struct Settings {
     pub report_poll_interval: Duration,
     #[serde(rename = "report_timeout_minutes", deserialize_with = "minutes")]
     pub report_timeout: Duration,
-    pub conversation_discovery: Choice,
+    pub conversation_discovery: ConversationDiscovery,
     #[serde(rename = "reconcile_days", deserialize_with = "days")]
     pub reconcile_after: Duration,
     pub report_jobs_per_event_per_day: u32,
@@ -250,7 +258,7 @@ impl Merged {
         self.values
             .retain(|_, value| !value.is_null() && value != "");
         for secret in &self.secrets {
-            logging::hide(Secret::new(secret));
+            secret::hide(Secret::new(secret));
         }
         for (name, origin) in &self.unknown {
             log::warn!("config {origin}: `{name}` is not a setting of this tap; it is ignored");

@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use clap::ValueEnum;
 use log::{LevelFilter, Log, Metadata, Record};
@@ -12,10 +12,9 @@ use serde_json::{Value, json};
 
 use crate::freshchat::clock;
 use crate::progress;
-use crate::secret::Secret;
+use crate::secret::redact;
 
 static LOGGER: Logger = Logger;
-static SECRETS: RwLock<Vec<Secret>> = RwLock::new(Vec::new());
 static FORMAT: OnceLock<Format> = OnceLock::new();
 /// Whether the last line is printed.
 static ENDED: Mutex<bool> = Mutex::new(false);
@@ -57,20 +56,6 @@ pub fn start(level: LevelFilter, format: Option<Format>) {
 /// Whether lines are for programs and not for people.
 pub fn is_json() -> bool {
     FORMAT.get() == Some(&Format::Json)
-}
-
-/// Masks this secret in every later line.
-pub fn hide(secret: Secret) {
-    let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
-    secrets.push(secret);
-}
-
-/// The text without the secrets.
-pub fn redact(text: String) -> String {
-    let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
-    secrets
-        .iter()
-        .fold(text, |text, secret| secret.redact(text))
 }
 
 /// Prints the line that ends a run that failed. No level switches it off, and

@@ -1,8 +1,12 @@
-//! A string that never shows itself.
+//! A string that never shows itself, and the secrets that no output may show.
 
 use std::fmt;
+use std::sync::{PoisonError, RwLock};
 
 use serde::Deserialize;
+
+/// The secrets of this run.
+static SECRETS: RwLock<Vec<Secret>> = RwLock::new(Vec::new());
 
 /// What stands in a message where a secret would have stood.
 const MASK: &str = "***";
@@ -38,6 +42,20 @@ impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(MASK)
     }
+}
+
+/// Masks this secret in all that is [redacted](redact) from now on.
+pub fn hide(secret: Secret) {
+    let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
+    secrets.push(secret);
+}
+
+/// The text without the secrets.
+pub fn redact(text: String) -> String {
+    let secrets = SECRETS.read().unwrap_or_else(PoisonError::into_inner);
+    secrets
+        .iter()
+        .fold(text, |text, secret| secret.redact(text))
 }
 
 #[cfg(test)]

@@ -31,13 +31,16 @@ fn every_past_the_end_ends_the_list() {
                     .set("page_size", page_size)
                     .streams(&streams)
                     .succeed();
+                // Without an envelope, pages are read until two readings agree.
+                let readings = |records: usize, stream: &str| {
+                    let has_total = envelope || matches!(stream, "agents" | "roles");
+                    1 + usize::from(!has_total && records > page_size)
+                };
                 for stream in streams {
                     assert_complete(&sandbox, stream, run.records(stream));
-                    assert_eq!(
-                        run.records(stream).len(),
-                        sandbox.truth(stream).len(),
-                        "{stream}"
-                    );
+                    let times = readings(sandbox.truth(stream).len(), stream);
+                    let expected = sandbox.truth(stream).len() * times;
+                    assert_eq!(run.records(stream).len(), expected, "{stream}");
                 }
                 // With an envelope, nothing is asked for past the end.
                 let page = |records: usize| records.div_ceil(page_size);
@@ -53,8 +56,10 @@ fn every_past_the_end_ends_the_list() {
                     }
                     _ => 1,
                 };
-                assert_eq!(sandbox.count("groups"), page(7) + extra(7));
-                assert_eq!(sandbox.count("channels"), page(6) + extra(6));
+                for (stream, records) in [("groups", 7), ("channels", 6)] {
+                    let calls = (page(records) + extra(records)) * readings(records, stream);
+                    assert_eq!(sandbox.count(stream), calls, "{stream}");
+                }
             }
         }
     }

@@ -25,11 +25,13 @@ mod nothing_is_lost_in_a_hundred_worlds {
     }
 }
 
-/// Lists behind an empty first page, users in an order that moves, and a
-/// proxy's page in place of a file.
+/// Lists behind an empty first page, users and roles in an order that moves,
+/// a page of users that can't be read, and a proxy's page in place of a file.
 #[test]
 fn seeds_that_failed_once() {
-    for seed in [202, 246, 315, 349, 352, 645, 688] {
+    for seed in [
+        202, 246, 315, 349, 352, 645, 688, 1266, 1483, 1814, 1816, 2137,
+    ] {
         crate::worlds::play(seed);
     }
 }

@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Utc};
 use freshchat_sandbox::{
-    Claim, Edge, Edits, Fault, FaultKind, PastEnd, Sandbox, SortParameters, UsersOrder,
+    Claim, Edge, Edits, EnvelopeShape, Fault, FaultKind, PastEnd, Sandbox, SortParameters,
+    UsersOrder,
 };
 use serde_json::{Value, json};
 
@@ -98,6 +99,22 @@ fn no_user_is_lost_to_edits() {
             assert_eq!(by_key("users", first.records("users")).len(), 600);
         }
     }
+}
+
+/// A list that repeats its last page in another order each time.
+#[test]
+fn a_list_that_never_looks_the_same_has_an_end() {
+    let mut options = account(44);
+    options.quirks.past_end = PastEnd::RepeatLast;
+    options.quirks.users_order = UsersOrder::Moving;
+    options.quirks.envelopes.shape = EnvelopeShape::None;
+    let sandbox = Sandbox::start(options);
+    let run = Tap::new(&sandbox)
+        .set("page_size", 10)
+        .streams(&["users"])
+        .succeed();
+    assert_complete(&sandbox, "users", run.records("users"));
+    assert!(sandbox.count("users") < 200, "{}", sandbox.count("users"));
 }
 
 /// The orders that the API may have, and what it may do of a wish for another.

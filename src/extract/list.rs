@@ -80,7 +80,9 @@ fn read(
             let what = |reading: &Reading| (reading.total, reading.order);
             !reading.has_changed() && what(last) == what(&reading)
         };
-        let settled = reading.is_proven() || reading.total.is_none() && !reading.has_changed();
+        // Without a total, only a single page shows the list as it stood at one moment.
+        let is_page = reading.total.is_none() && !reading.has_changed() && reading.pages <= 1;
+        let settled = reading.is_proven() || is_page;
         if settled || last.as_ref().is_some_and(agrees) {
             if let Some(doubt) = reading.doubt() {
                 let announced = reading.total.map(|total| format!(", {total} announced"));
@@ -93,7 +95,9 @@ fn read(
             }
             return Ok(reading.doubt().is_none());
         }
-        log::info!("{path} changed while it was read; reading it again");
+        if reading.total.is_some() || reading.has_changed() {
+            log::info!("{path} changed while it was read; reading it again");
+        }
         last = Some(reading);
     }
     log::warn!(

@@ -92,7 +92,7 @@ struct Progress<'a> {
     /// Number of records in the first and in the last page.
     first: usize,
     last: usize,
-    /// Number of pages in a row that were empty or repeated the one before.
+    /// Number of pages in a row that brought nothing new.
     barren: u32,
     /// The number of pages, if any answer names it.
     announced: Option<u64>,
@@ -203,16 +203,20 @@ impl Progress<'_> {
             }
             return Ok(if goes_on { Next::Page } else { Next::End });
         }
-        self.barren = 0;
-        self.count(&page, &ids);
+        self.barren = match self.count(&page, &ids) {
+            0 => self.barren + 1,
+            _ => 0,
+        };
         (self.first, self.last) = (if number == 1 { length } else { self.first }, length);
         (self.last_ids, self.has_next) = (ids, page.has_next || counts_itself(&page));
         each(page)?;
-        Ok(if self.goes_on(number) {
-            Next::Page
-        } else {
-            Next::End
-        })
+        // A list in an order that moves repeats its last page in another order.
+        let is_barren = self.barren >= MOST_BARREN;
+        let goes_on = match is_barren {
+            true => self.announced > Some(number) && self.wants_more(),
+            false => self.goes_on(number),
+        };
+        Ok(if goes_on { Next::Page } else { Next::End })
     }
 
     /// Takes in what a page says of the list; the number of pages by its own
@@ -240,8 +244,10 @@ impl Progress<'_> {
         pages
     }
 
-    fn count(&mut self, page: &Page, ids: &[String]) {
+    /// Counts a page; the number of its records that are new.
+    fn count(&mut self, page: &Page, ids: &[String]) -> u64 {
         let reading = &mut self.reading;
+        let before = reading.distinct();
         reading.idless += page.len() - ids.len();
         for id in ids {
             reading.seen.insert(id);
@@ -249,6 +255,7 @@ impl Progress<'_> {
         }
         reading.pages += 1;
         reading.longest = reading.longest.max(page.len() as u64);
+        reading.distinct() - before
     }
 
     /// Whether fewer records came than the answers promise.

@@ -205,7 +205,8 @@ impl<'a> Users<'a> {
                 Some(first) => first,
                 None => self.page(window, 1)?,
             };
-            match self.read_window(window, first, most_pages, hand_over)? {
+            let outcome = self.read_window(window, first, most_pages, hand_over);
+            match outcome.map_err(|error| self.as_failure(error))? {
                 Outcome::Done => hand_over(UserStep::Done(window))?,
                 Outcome::Cut(parts, most_pages) => {
                     let parts = parts.into_iter().rev();
@@ -247,6 +248,20 @@ impl<'a> Users<'a> {
         }
         log::info!("users: they are edited faster than they are read; the next run goes on");
         Ok(())
+    }
+
+    /// A refusal as a failure, if users came before it: the account has the
+    /// list, and one of its pages can't be read.
+    fn as_failure(&self, error: Error) -> Error {
+        match error.refusal() {
+            Some(refusal) if self.longest.load(Ordering::Relaxed) > 0 && refusal.status != 401 => {
+                Error::Unexpected {
+                    request: format!("GET {PATH}"),
+                    problem: format!("a page can't be read, and others can: {error}"),
+                }
+            }
+            _ => error,
+        }
     }
 
     /// Reads a window of which this is the first page.

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use self::terminal::Terminal;
+use self::terminal::{Terminal, lock};
 use crate::freshchat::clock;
-use crate::logging;
+use crate::secret::redact;
 
 /// Time between two drawings.
 const TICK: Duration = Duration::from_millis(200);
@@ -154,7 +154,7 @@ pub fn waiting(wait: Duration, reason: &str) {
         if board.wait.as_ref().is_none_or(|(shown, _)| *shown < until) {
             // A server's words must not move the cursor.
             let reason = reason.replace(char::is_control, " ");
-            board.wait = Some((until, logging::redact(reason)));
+            board.wait = Some((until, redact(reason)));
         }
     });
 }
@@ -173,10 +173,6 @@ fn bar() -> ProgressBar {
     let style =
         ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
     ProgressBar::with_draw_target(None, target).with_style(style)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn with_board(change: impl FnOnce(&mut Board)) {

@@ -12,12 +12,10 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use indicatif::TermLike;
 use rustix::termios::tcgetwinsize;
-
-use super::lock;
 
 /// Rows below the cursor's that stay empty, for what others write between two
 /// drawings.
@@ -52,6 +50,11 @@ pub fn room() -> (usize, usize) {
     let (width, height) = size();
     let rows = usize::from(height) * 2 / 3;
     (width.into(), rows.saturating_sub(GAP))
+}
+
+/// Whoever panicked while it held the lock has changed nothing by halves.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What draws the lines, or clears them where there are none: one write, so

@@ -3,7 +3,7 @@
 
 use super::fetch::{Item, Wanted};
 use super::progress::Position;
-use super::walk::Found;
+use super::user_lists::Found;
 use crate::error::{Error, Result};
 use crate::extract::ids::Ids;
 use crate::extract::pool::HandOver;

@@ -30,6 +30,7 @@ use super::reports::Engine;
 use super::seen::Seen;
 use super::users::{UserTime, Users};
 use super::{Run, StreamRun};
+use crate::config::ConversationDiscovery;
 use crate::error::{Error, Result};
 use crate::freshchat::Api;
 use crate::streams::{STREAMS, Source, WalkStream};
@@ -38,11 +39,11 @@ use children::{Child, size_in};
 use fetch::{Endpoint, Endpoints, Fetch, Missed, Part, Wanted};
 use lane::Lane;
 use news::News;
-pub use plan::{Choice, Discovery, Plan};
+pub use plan::{Discovery, Plan};
 use progress::{Position, Progress};
 use tally::Tally;
-use user_lists::UserLists;
-use walk::{Found, Walk};
+use user_lists::{Found, UserLists};
+use walk::Walk;
 
 /// Bytes of JSON that the missed children of all streams may take in the state.
 const ROOM_FOR_MISSED: usize = 32 * 1024;
@@ -111,7 +112,7 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
 /// With `auto`, waits for the conversations that the reports name, if they are
 /// the way, and plans anew where the account or the token lacks them.
 fn look_ahead(run: &Run, plan: &Plan, engine: &Engine) -> Result<(Option<Plan>, Option<Ids>)> {
-    let is_auto = run.settings.conversation_discovery == Choice::Auto;
+    let is_auto = run.settings.conversation_discovery == ConversationDiscovery::Auto;
     if !is_auto || plan.by == Discovery::Users {
         return Ok((None, None));
     }

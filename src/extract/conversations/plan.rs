@@ -1,9 +1,9 @@
 //! How the conversations of a run are found, and from when on they are read.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
 
 use super::progress::{Position, Progress};
+use crate::config::ConversationDiscovery;
 use crate::error::Result;
 use crate::extract::Run;
 use crate::extract::reports::{Search, oldest_start, search_lookback};
@@ -27,16 +27,6 @@ const WALKED_TO: &str = "users_walked_to";
 /// A walk of which no conversation is read yet is begun anew after this time:
 /// what changed since is then read, too.
 const STALE: TimeDelta = TimeDelta::hours(24);
-
-/// The setting `conversation_discovery`.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Choice {
-    Users,
-    Reports,
-    /// The users at first and every `reconcile_days`, and the reports between.
-    Auto,
-}
 
 /// A way to the conversations.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,10 +79,10 @@ impl Plan {
     fn choose(run: &Run, streams: &[(&'static Stream, bool)]) -> Result<Self> {
         let choice = run.settings.conversation_discovery;
         let by = |by| Self::by(run, by, streams.iter().copied());
-        if choice == Choice::Users {
+        if choice == ConversationDiscovery::Users {
             return by(Discovery::Users);
         }
-        let is_auto = choice == Choice::Auto;
+        let is_auto = choice == ConversationDiscovery::Auto;
         let unfinished = |plan: &Self| is_auto && plan.resumed;
         let reported = by(Discovery::Reports)?;
         if unfinished(&reported) && reported.is_within_reach(run)? {
@@ -169,7 +159,7 @@ impl Plan {
     /// # Errors
     /// Those of [`Run::started_at`].
     pub fn measured(&self, run: &Run) -> Result<Option<Window>> {
-        let is_auto = run.settings.conversation_discovery == Choice::Auto;
+        let is_auto = run.settings.conversation_discovery == ConversationDiscovery::Auto;
         if self.by == Discovery::Reports || !is_auto || !self.streams.iter().any(Wanted::has_key) {
             return Ok(None);
         }
@@ -267,7 +257,7 @@ impl Wanted {
     fn new(run: &Run, by: Discovery, stream: &'static Stream, full_table: bool) -> Result<Self> {
         let bookmark = run.output.bookmark(stream.name);
         let reconciled_to = reconciled_to(&bookmark);
-        let is_auto = run.settings.conversation_discovery == Choice::Auto;
+        let is_auto = run.settings.conversation_discovery == ConversationDiscovery::Auto;
         let reached = match (by, &stream.source) {
             // All lists are read.
             (Discovery::Users, Source::Walk(WalkStream::Lists)) => None,

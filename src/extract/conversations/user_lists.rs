@@ -4,9 +4,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use super::progress::Position;
 use super::rounds::{self, Pages, PastEnd};
-use super::walk::Found;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::extract::pool::HandOver;
 use crate::freshchat::{Api, Get, Page, Shape};
 
@@ -14,6 +14,23 @@ const ENDPOINT: &str = "users/{id}/conversations";
 
 /// No page is capped at fewer conversations.
 const SHORTEST_PAGE: usize = 10;
+
+/// What a walk finds beside the ids of conversations.
+pub enum Found {
+    /// A page of the list of a user's conversations, each once.
+    List { user: String, page: Page },
+    /// The whole list of this user came.
+    Listed { user: String },
+    /// A user whose list can't be read, or not to its end.
+    Missed {
+        user: String,
+        /// Whether the first page answered.
+        partly: bool,
+        error: Error,
+    },
+    /// Everything up to here was found.
+    Checkpoint(Position),
+}
 
 /// The lists of all users.
 pub struct UserLists<'a> {

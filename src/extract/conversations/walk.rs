@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 
 use super::fetch::{Item, Wanted};
 use super::progress::{Place, Position, Within};
-use super::user_lists::UserLists;
+use super::user_lists::{Found, UserLists};
 use crate::error::{Error, Result};
 use crate::extract::ids::Ids;
 use crate::extract::pool::{HandOver, pipe};
@@ -19,23 +19,6 @@ use crate::freshchat::Page;
 
 /// Users of one window between two checkpoints.
 const STRETCH: usize = 50;
-
-/// What a walk finds beside the ids of conversations.
-pub enum Found {
-    /// A page of the list of a user's conversations, each once.
-    List { user: String, page: Page },
-    /// The whole list of this user came.
-    Listed { user: String },
-    /// A user whose list can't be read, or not to its end.
-    Missed {
-        user: String,
-        /// Whether the first page answered.
-        partly: bool,
-        error: Error,
-    },
-    /// Everything up to here was found.
-    Checkpoint(Position),
-}
 
 /// A walk over all users.
 pub struct Walk<'a> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::asking::Reach;
+use super::reach::Reach;
 use super::table::GroupBy;
 use crate::freshchat::{clock, without_values};
 

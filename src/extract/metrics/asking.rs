@@ -6,10 +6,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::answer::Rows;
 use super::grouping;
 use super::misses::{Reply, give_up, may_be_the_question, reply};
+use super::reach::Reach;
 use super::rows::{Query, Time, rows};
 use super::slices::{Interval, Slices};
 use super::table::GroupBy;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::freshchat::{Api, Get};
 use crate::timestamp;
 
@@ -24,15 +25,6 @@ pub struct Asker<'a> {
     pub accurate_to: DateTime<Utc>,
     /// All slices that are to be read.
     pub slices: Slices,
-}
-
-/// What the API answers, as far as it is known.
-#[derive(Clone)]
-pub struct Reach {
-    /// It refuses slices that begin earlier, and this is what it says.
-    pub refused: Option<(DateTime<Utc>, Error)>,
-    /// So many slices at once.
-    pub size: i64,
 }
 
 /// One question to the API.
@@ -182,15 +174,5 @@ impl Question<'_> {
             get = get.with("filter_by", filter);
         }
         reply(self.asker.api.get(&get, |body| rows(&body, query, time)))
-    }
-}
-
-impl Reach {
-    /// Those of the slices that the API answers.
-    pub fn of(&self, slices: Slices) -> Slices {
-        match &self.refused {
-            Some((to, _)) => slices.since(*to),
-            None => slices,
-        }
     }
 }

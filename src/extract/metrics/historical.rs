@@ -16,9 +16,10 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::answer::Rows;
-use super::asking::{Asker, MOST_SLICES, Question, Reach};
+use super::asking::{Asker, MOST_SLICES, Question};
 use super::grouping::Groups;
 use super::misses::{Misses, Noted, Reply};
+use super::reach::Reach;
 use super::rows::{Query, Time};
 use super::slices::{Interval, Slices};
 use super::unread::Unread;

@@ -6,6 +6,7 @@ mod grouping;
 pub mod historical;
 pub mod instant;
 mod misses;
+mod reach;
 mod rows;
 mod slices;
 mod table;

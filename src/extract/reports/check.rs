@@ -8,10 +8,10 @@ use csv::StringRecord;
 use super::csv_rows::{CsvRows, without_nul};
 use super::filter::{Counting, Filter};
 use super::identity::{Key, Keys};
+use super::job_rows::JobRows;
 use super::layout::Layout;
 use super::quotes::Checked;
 use super::repeats::Order;
-use super::rows::JobRows;
 use super::unpack::{self, BadFile, for_each_member, is_csv};
 use crate::singer::RecordWriter;
 

@@ -5,8 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use super::filter::Filter;
 use super::identity::Stamp;
-use super::rows::{Bounds, JobRows, RowError, RowWriter};
-use super::schedule::Ready;
+use super::job_rows::JobRows;
+use super::report::Ready;
+use super::rows::{Bounds, RowError, RowWriter};
 use super::unpack::BadFile;
 use crate::error::{Error, Result};
 use crate::extract::ids::Ids;

@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::download::{Downloads, NotWritten};
+use super::report::ReportRun;
 use super::rows::RowWriter;
 use super::schedule::{Schedule, Track, lane};
 use super::slots::{Search, forget_found};
@@ -21,23 +22,11 @@ use crate::extract::Run;
 use crate::extract::ids::Ids;
 use crate::extract::window::Window;
 use crate::freshchat::{Api, RetryPolicy, Storage};
-use crate::singer::{Bookmark, RecordWriter};
+use crate::singer::Bookmark;
 use crate::streams::{self, ReportSource};
 
 /// Threads that write finished jobs.
 const WRITERS: usize = 2;
-
-/// One report stream of a run.
-pub struct ReportRun<'a> {
-    pub stream: &'static streams::Stream,
-    pub source: &'static ReportSource,
-    pub api: Api<'a>,
-    pub writer: RecordWriter,
-    /// Whether its rows are wanted, and not only the conversations that they name.
-    pub selected: bool,
-    /// Whether to begin at the start date whatever the bookmark says.
-    pub full_table: bool,
-}
 
 /// What became of a report stream.
 pub struct Finished {

@@ -11,15 +11,13 @@ use super::columns::{Aliases, Columns, nameless};
 use super::csv_rows::{CsvRows, without_nul};
 use super::filter::{Counting, Filter};
 use super::identity::{Identity, RowTime, Stamp, row_id};
+use super::job_rows::JobRows;
 use super::layout::Layout;
-use super::repeats::Repeats;
 use super::unpack::{BadFile, for_each_member};
 use crate::error::Error;
 use crate::extract::ids::Ids;
-use crate::extract::window::Window;
 use crate::freshchat::clock;
 use crate::singer::{Output, RecordWriter};
-use crate::timestamp;
 
 /// Written at once, in bytes.
 const BATCH: usize = 64 * 1024;
@@ -52,27 +50,6 @@ impl From<BadFile> for RowError {
 impl From<BadFile> for Halt {
     fn from(error: BadFile) -> Self {
         Halt::Error(error.into())
-    }
-}
-
-/// What is known of a job's rows over all of its parts.
-pub struct JobRows {
-    pub window: Window,
-    period: [String; 2],
-    pub repeats: Repeats,
-    /// Rows outside of the time of their part.
-    pub outside: u64,
-}
-
-impl JobRows {
-    /// For a job of this window and so many parts.
-    pub fn new(window: Window, parts: usize) -> Self {
-        Self {
-            window,
-            period: [window.from, window.to].map(timestamp::format),
-            repeats: Repeats::new(parts),
-            outside: 0,
-        }
     }
 }
 

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
-use super::engine::ReportRun;
 use super::lane::{Lane, ReadBack, last_read_back, last_requested_at};
 use super::plan::{Cut, oldest_start};
+use super::report::{Ready, ReportRun};
 use super::rows::RowWriter;
 use super::slots::{Job, Rows, Search, Step, Wanted};
 use crate::config::Settings;
@@ -14,7 +14,6 @@ use crate::error::{Error, Result};
 use crate::extract::Run;
 use crate::extract::window::Window;
 use crate::freshchat::clock;
-use crate::freshchat::reports::Part;
 use crate::singer::Bookmark;
 use crate::streams::{ReportSource, STREAMS, Source, Stream};
 
@@ -51,18 +50,6 @@ pub struct Track {
     pub ended: Option<(Result<()>, Duration)>,
     /// Whether the event was asked for by both of its names.
     pub tried_both_names: bool,
-}
-
-/// A job that is done, and what is wanted of it.
-pub struct Ready {
-    /// The place of its track, ...
-    pub at: usize,
-    /// ... whose writer this is.
-    pub writer: RowWriter,
-    pub job: Job,
-    pub parts: Vec<Part>,
-    pub rows: bool,
-    pub conversations: bool,
 }
 
 /// What the asking thread does next.
