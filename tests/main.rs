@@ -6,6 +6,7 @@
     reason = "tests compare with the real time"
 )]
 
+mod architecture;
 mod auto;
 mod bad_input;
 mod changed;
