@@ -30,7 +30,7 @@ mod nothing_is_lost_in_a_hundred_worlds {
 #[test]
 fn seeds_that_failed_once() {
     for seed in [
-        202, 246, 315, 349, 352, 645, 688, 1266, 1483, 1814, 1816, 2137,
+        202, 246, 315, 349, 352, 645, 688, 1266, 1483, 1814, 1816, 2137, 2787,
     ] {
         crate::worlds::play(seed);
     }
