@@ -13,7 +13,7 @@ use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::files::{self, read_json};
 use crate::singer::{self, Catalog, Names, State};
-use crate::streams::{self, STREAMS};
+use crate::streams::{self, STREAMS, Stream};
 use crate::{about, check, logging, progress, select, sync, watch};
 
 /// Singer tap for Freshchat: writes an account's data to stdout as Singer
@@ -132,7 +132,7 @@ fn act(args: Args) -> Result<()> {
         return Ok(singer::print(&about::describe(args.format))?);
     }
     if args.discover {
-        let streams = STREAMS.iter().map(|stream| stream.discover()).collect();
+        let streams = STREAMS.iter().map(Stream::discover).collect();
         let catalog =
             serde_json::to_string_pretty(&Catalog { streams }).expect("a catalog is always JSON");
         return Ok(singer::print(&format!("{catalog}\n"))?);

@@ -303,8 +303,9 @@ impl fmt::Display for Error {
                 "{request}: {host} answered with no JSON ({problem}); \
                  is this the account's host? Check `domain`"
             ),
-            Error::Unexpected { request, problem } => write!(f, "{request}: {problem}"),
-            Error::Transport { request, problem } => write!(f, "{request}: {problem}"),
+            Error::Unexpected { request, problem } | Error::Transport { request, problem } => {
+                write!(f, "{request}: {problem}")
+            }
             Error::EndpointBroken {
                 unreadable,
                 asked,

@@ -24,7 +24,7 @@ pub struct Selected {
 pub fn by_default() -> Vec<Selected> {
     let select = |stream: &'static Stream| {
         let entry = stream.discover();
-        let keys = stream.key.iter().map(|key| key.to_string()).collect();
+        let keys = stream.key.iter().map(ToString::to_string).collect();
         entry
             .selection()
             .stream()
@@ -64,7 +64,7 @@ pub fn from_catalog(catalog: &Catalog, path: &Path) -> Result<Vec<Selected>> {
 /// The key properties: the catalog's, where it names any.
 fn keys(stream: &Stream, entry: &Entry, path: &Path) -> Result<Vec<String>> {
     let Some(keys) = &entry.key_properties else {
-        return Ok(stream.key.iter().map(|key| key.to_string()).collect());
+        return Ok(stream.key.iter().map(ToString::to_string).collect());
     };
     let schema = stream.schema();
     let known = |key: &String| {

@@ -94,7 +94,7 @@ fn files_of_the_wrong_shape_are_named_with_their_field() {
     bad_key["streams"][1]["key_properties"] = json!(["nope"]);
     let cases: &[(&str, String, &[&str])] = &[
         ("--catalog", "{".into(), &["catalog", "not JSON"]),
-        ("--catalog", "".into(), &["catalog", "not JSON"]),
+        ("--catalog", String::new(), &["catalog", "not JSON"]),
         ("--catalog", "{}".into(), &["catalog", "streams"]),
         (
             "--catalog",

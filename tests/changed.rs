@@ -82,7 +82,7 @@ fn a_first_run_is_complete() {
             .stderr
             .lines()
             .filter(|line| line.ends_with(" complete"));
-        assert_eq!(table.filter(|line| !line.contains("`")).count(), 3);
+        assert_eq!(table.filter(|line| !line.contains('`')).count(), 3);
         let state = run.state();
         assert_eq!(
             state["bookmarks"]["user_conversations"],

@@ -206,7 +206,7 @@ struct Answer<'a> {
     shape: Shape,
 }
 
-impl<'a> Answer<'a> {
+impl Answer<'_> {
     fn range(&self, record: &RawValue) -> Range<usize> {
         let start = record.get().as_ptr() as usize - self.body.as_ptr() as usize;
         start..start + record.get().len()

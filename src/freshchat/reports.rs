@@ -253,11 +253,11 @@ fn progress(job: &str, mut answer: Answer) -> Progress {
 mod tests {
     use super::*;
 
-    fn read(json: serde_json::Value) -> Progress {
+    fn read(json: Value) -> Progress {
         progress("j-1", serde_json::from_value(json).unwrap())
     }
 
-    fn part(from: &str, status: &str) -> serde_json::Value {
+    fn part(from: &str, status: &str) -> Value {
         json!({"link": {"rel": "extraction", "href": format!("https://s/{from}")}, "from": from, "status": status})
     }
 

@@ -156,7 +156,7 @@ fn cut(text: &str, width: usize) -> String {
                 .chars()
                 .take(width.saturating_sub(MORE.len()))
                 .collect();
-            format!("{part}{:.width$}", MORE)
+            format!("{part}{MORE:.width$}")
         }
     }
 }
@@ -219,7 +219,7 @@ mod tests {
             records: Arc::new(AtomicU64::new(records)),
             requests: Arc::new(AtomicU64::new(requests)),
             jobs: Jobs {
-                under_way: under_way.iter().map(|job| job.to_string()).collect(),
+                under_way: under_way.iter().map(ToString::to_string).collect(),
                 planned: planned.then(|| "2 more to ask for".to_owned()),
             },
         }

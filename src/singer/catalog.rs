@@ -82,7 +82,7 @@ impl Entry {
         Self {
             tap_stream_id: name.to_owned(),
             stream: name.to_owned(),
-            key_properties: Some(keys.iter().map(|key| key.to_string()).collect()),
+            key_properties: Some(keys.iter().map(ToString::to_string).collect()),
             schema,
             metadata,
             replication_method: None,

@@ -74,8 +74,7 @@ pub fn convert(
             out.push(b']');
             true
         }
-        (Kind::Object(_) | Kind::Array(_) | Kind::String, _) => false,
-        (_, b'{' | b'[') => false,
+        (Kind::Object(_) | Kind::Array(_) | Kind::String, _) | (_, b'{' | b'[') => false,
         (_, b'"') => match serde_json::from_str::<String>(value) {
             Ok(text) => convert_text(kind, &text, out),
             Err(_) => false,

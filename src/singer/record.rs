@@ -149,7 +149,7 @@ impl RecordWriter {
         match self.extra.and_then(|at| values[at]) {
             Some(Given::Json(extra)) if extra.starts_with('{') => {
                 for_each_entry(extra, |name, value| {
-                    unknown.push((name, Given::Json(value)))
+                    unknown.push((name, Given::Json(value)));
                 })?;
             }
             Some(Given::Json("null")) | None => {}
@@ -344,7 +344,7 @@ mod tests {
 
     fn writer(schema: serde_json::Value, keys: &[&str], deselected: &'static str) -> RecordWriter {
         let fields = Fields::compile(&schema, &[], &|path| path.last().unwrap() != deselected);
-        let keys: Vec<String> = keys.iter().map(|key| key.to_string()).collect();
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
         let mut writer = RecordWriter::new("s", fields, &keys, None);
         writer.tail = "}}".into();
         writer

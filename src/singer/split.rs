@@ -89,7 +89,7 @@ mod tests {
         let object = r#" {"a": [1, "}"], "b\"c" :{"d":"\\"},"e":null} "#;
         let mut entries = Vec::new();
         for_each_entry(object, |name, value| {
-            entries.push((name.into_owned(), value))
+            entries.push((name.into_owned(), value));
         })
         .unwrap();
         let expected = [

@@ -56,11 +56,11 @@ fn assert_rows_of_state(sandbox: &Sandbox, stream: &str, first: &Run, second: &R
 
 #[test]
 fn killed_at_any_line() {
+    const KILLS: usize = 8;
     let lines = {
         let sandbox = Sandbox::start(options());
         bounded(&sandbox).succeed().messages.len()
     };
-    const KILLS: usize = 8;
     std::thread::scope(|scope| {
         for kill in 1..=KILLS {
             scope.spawn(move || {

@@ -149,8 +149,8 @@ impl Fetch<'_> {
 
     fn read<T>(&self, wanted: Wanted, hand_over: &mut HandOver<Part<T>>) -> Result<()> {
         let Wanted { id, user, itself } = wanted;
-        let messages = running(&self.endpoints.messages);
-        let itself = match running(&self.endpoints.conversations) {
+        let messages = running(self.endpoints.messages.as_ref());
+        let itself = match running(self.endpoints.conversations.as_ref()) {
             _ if !itself => None,
             None if self.always_itself => messages,
             conversations => conversations,
@@ -257,8 +257,8 @@ impl Fetch<'_> {
     }
 }
 
-fn running<'a>(endpoint: &Option<Endpoint<'a>>) -> Option<&'a Api<'a>> {
-    let endpoint = endpoint.as_ref()?;
+fn running<'a>(endpoint: Option<&Endpoint<'a>>) -> Option<&'a Api<'a>> {
+    let endpoint = endpoint?;
     (!endpoint.stopped.load(Ordering::Relaxed)).then_some(endpoint.api)
 }
 

@@ -63,9 +63,9 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let new = Slices::between(reached, slices.to(), slices.interval);
     let mut unread = Unread::of(&run.output.bookmark(stream));
     if stream_run.full_table {
-        queries
-            .iter()
-            .for_each(|query| unread.forget(&query.name()));
+        for query in &queries {
+            unread.forget(&query.name());
+        }
     }
     let (api, sink) = stream_run.split();
     let asker = Asker {

@@ -142,7 +142,7 @@ mod tests {
         let fields = |resources: Value| {
             let presence = json!({"key": "team_presence.online", "resources": resources});
             let presence = serde_json::value::to_raw_value(&presence).unwrap();
-            super::fields(&presence).unwrap()
+            fields(&presence).unwrap()
         };
         for plain in [json!(["a", "b"]), json!([{"id": "a"}, {"id": "b"}])] {
             let fields = fields(plain);

@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     fn names(names: &[&str]) -> Result<Vec<&'static str>, String> {
-        let names: Vec<String> = names.iter().map(|name| name.to_string()).collect();
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
         named(&names).map(|metrics| metrics.iter().map(|metric| metric.name).collect())
     }
 

@@ -134,9 +134,9 @@ impl Seen<'_> {
         peeked.push(key);
         if !order.follows(key) {
             let mut counting = Counting::new();
-            peeked
-                .iter()
-                .for_each(|key| order.note(*key, &mut counting));
+            for key in peeked {
+                order.note(key, &mut counting);
+            }
             *self = Seen::OutOfOrder(order, counting);
         } else if peeked.len() < PEEKED {
             *self = Seen::InOrder(order, peeked);

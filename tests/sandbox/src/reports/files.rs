@@ -270,8 +270,8 @@ mod tests {
     #[test]
     fn empty_reports_take_four_forms() {
         let quirks = |empty, container| ReportQuirks {
-            empty,
             container,
+            empty,
             ..ReportQuirks::default()
         };
         let csv = |empty| render(event(), &[], "x", &quirks(empty, Container::Csv), false);
