@@ -22,6 +22,7 @@ mod logs;
 mod meltano;
 mod metrics;
 mod missed;
+mod oldest_rust;
 mod output;
 mod random_worlds;
 mod readings;

@@ -1,10 +1,15 @@
 # What the scripts here have in common. They source it at the root of the repository.
 
-# Builds the tap and the simulated account; `target` is where cargo puts what it builds.
-build() {
-  cargo build --locked --release --bin tap-freshchat --example sandbox
+# Sets `target`, the folder into which cargo puts what it builds.
+find_target() {
   target=$(cargo metadata --locked --no-deps --format-version 1 |
     python3 -c 'import json, sys; print(json.load(sys.stdin)["target_directory"])')
+}
+
+# Builds the tap and the simulated account, and sets `target`.
+build() {
+  cargo build --locked --release --bin tap-freshchat --example sandbox
+  find_target
 }
 
 # Makes a virtual environment that holds what a requirements file names; one that was made from

@@ -104,7 +104,7 @@ impl RowWriter {
     }
 
     /// Reads the file of a part to its end without writing any row; see
-    /// [`check`](super::check::check).
+    /// [`check`].
     ///
     /// # Errors
     /// [`BadFile`].
