@@ -1,4 +1,5 @@
-//! What the reports miss, which a walk over the users finds.
+//! Measures which conversations the reports miss, by comparison with a walk
+//! over the users.
 
 use serde_json::value::RawValue;
 
@@ -10,15 +11,15 @@ use crate::extract::window::Window;
 use crate::freshchat::Page;
 use crate::timestamp;
 
-/// The conversations that have something new.
+/// The conversations with new records.
 pub struct News {
-    /// New is what is of this time.
+    /// Records in this window are new.
     window: Window,
     conversations: Ids,
 }
 
 impl News {
-    /// What is new in this time.
+    /// Starts with no conversations, for this window.
     pub fn of(window: Window) -> Self {
         Self {
             window,
@@ -26,10 +27,11 @@ impl News {
         }
     }
 
-    /// Notes a conversation if one of these records of it is new by its `time`.
+    /// Adds a conversation if one of these records of it is new, judged by
+    /// `time`.
     ///
     /// # Errors
-    /// The temporary file of the ids can't be written.
+    /// If the temporary file of the ids can't be written.
     pub fn note<'p>(
         &mut self,
         conversation: &str,
@@ -50,11 +52,12 @@ impl News {
         }
     }
 
-    /// Logs how many of them the reports don't name. Waits for the reports.
+    /// Logs how many of the conversations the reports don't name. Waits for the
+    /// reports.
     ///
     /// # Errors
-    /// What ends the run, or a temporary file can't be read. Reports that
-    /// can't be read cost no record, and are no error.
+    /// What ends the run, or if a temporary file can't be read. Unreadable
+    /// reports are not an error, because no records are lost.
     pub fn compare(self, engine: &Engine) -> Result<()> {
         let named = match engine.conversations() {
             Ok(named) => named,
