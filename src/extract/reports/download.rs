@@ -1,4 +1,4 @@
-//! Brings the parts of a finished job to stdout.
+//! Downloads the parts of a finished job, and writes their rows to stdout.
 
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
@@ -16,27 +16,27 @@ use crate::freshchat::reports::{Part, Progress, look};
 use crate::freshchat::{Api, DownloadError, RetryPolicy, Stop, Storage};
 use crate::singer::Output;
 
-/// How often a job is asked for fresh links in a row.
+/// How many times in a row a job is polled for fresh links.
 const MOST_REFRESHES: u32 = 3;
 
 /// What a download needs, for all jobs of a run.
 pub struct Downloads<'a> {
     pub storage: &'a Storage,
     pub retry: RetryPolicy,
-    /// Most bytes that a file may have, and unpack to.
+    /// The maximum size of a file in bytes, packed and unpacked.
     pub most: u64,
     pub output: &'a Output,
     pub stop: &'a Stop,
 }
 
 impl Downloads<'_> {
-    /// Writes the rows of all parts of a job, in order, and adds the
-    /// conversations that they name, as far as each is wanted.
+    /// Writes the rows of all parts of a job, in order, and collects the
+    /// conversations that they name, if wanted.
     ///
     /// # Errors
-    /// [`NotWritten`]: a part can't be had or can't be read, or stdout can't be
-    /// written to. Rows of the parts before are out then, and come again
-    /// with the next extraction of the window.
+    /// [`NotWritten`] if a part can't be downloaded or read, or if stdout can't
+    /// be written to. The rows of earlier parts are already written then, and
+    /// are repeated when the window is extracted again.
     pub fn write_job(
         &self,
         api: &Api,
@@ -101,8 +101,8 @@ impl Downloads<'_> {
         Ok(())
     }
 
-    /// A part in a file of its own that is gone when it is closed, checked to
-    /// its end; none if the link has expired.
+    /// Downloads a part into a temporary file and checks it completely. `None`
+    /// if the link has expired.
     fn fetch(
         &self,
         event: &'static str,
@@ -135,7 +135,7 @@ impl Downloads<'_> {
         writer: &RowWriter,
         rows: &JobRows,
     ) -> std::result::Result<Fetched, Failure> {
-        // It has no name: nothing is left of it, not even after a crash.
+        // The file has no name, so nothing is left behind, even after a crash.
         let mut file = tempfile::tempfile().map_err(DownloadError::Local)?;
         self.storage.download(link, self.most, &mut file)?;
         let again = writer.check(&mut file, self.most, rows)?;
@@ -143,11 +143,11 @@ impl Downloads<'_> {
     }
 }
 
-/// A file, and those of its rows that may share their identity where they are
-/// out of order.
+/// A file, and a filter for the rows that may share their identity, if the file
+/// is out of order.
 type Fetched = (File, Option<Filter>);
 
-/// The time that a part is about, or that of its job where the API doesn't say.
+/// The time of a part, or that of its job if the API doesn't give one.
 fn bounds(job: Window, parts: &[Part], at: usize) -> Bounds {
     let part = &parts[at];
     let to = part.to.unwrap_or(job.to);
@@ -158,10 +158,10 @@ fn bounds(job: Window, parts: &[Part], at: usize) -> Bounds {
     }
 }
 
-/// Why a job's rows aren't all out.
+/// Why not all rows of a job were written.
 #[derive(Debug)]
 pub enum NotWritten {
-    /// The server doesn't have the job any more, in these words.
+    /// The server no longer has the job. The text says why.
     Lost(String),
     /// The job isn't done after all.
     Pending,
@@ -174,10 +174,10 @@ impl From<Error> for NotWritten {
     }
 }
 
-/// Why a part isn't there.
+/// Why a part is missing.
 enum Failure {
     Expired,
-    /// Worth another download.
+    /// Another download may succeed.
     Passing(String),
     Final(String),
 }
@@ -211,7 +211,7 @@ impl From<BadFile> for Failure {
     }
 }
 
-/// The parts of a job that was done before, with fresh links.
+/// Gets fresh links to the parts of a job that was already done.
 fn fresh_links(api: &Api, job: &str, parts: usize) -> std::result::Result<Vec<Part>, NotWritten> {
     match look(api, job) {
         Ok(Progress::Done(links)) if links.len() == parts => Ok(links),
