@@ -319,7 +319,7 @@ impl Merged {
                 return Err(setting(
                     &self.origin(name),
                     name,
-                    "holds a secret, such as the token, which belongs in its own setting alone",
+                    "contains a secret, such as the token, which belongs only in its own setting",
                 ));
             }
         }
@@ -410,7 +410,7 @@ fn cast(text: String, property: &Value) -> std::result::Result<Value, &'static s
     if property["type"].is_array() {
         return match serde_json::from_str(&text) {
             Ok(value @ (Value::Number(_) | Value::Object(_))) => Ok(value),
-            _ => Err("number and no JSON object"),
+            _ => Err("a number or a JSON object"),
         };
     }
     match property["type"].as_str().unwrap_or_default() {

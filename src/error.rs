@@ -285,7 +285,7 @@ impl fmt::Display for Error {
             }
             Error::Clocks(differ) => write!(
                 f,
-                "{differ}: bookmarks by a wrong clock lose records; set the clocks right and \
+                "{differ}; with a wrong clock, bookmarks skip records. Set the clocks right and \
                  run again"
             ),
             Error::Redirected { request, to } => write!(
@@ -299,8 +299,8 @@ impl fmt::Display for Error {
                 problem,
             } => write!(
                 f,
-                "{request}: {host} answered with no JSON ({problem}); \
-                 is this the account's host? Check `domain`"
+                "{request}: {host} answered without JSON ({problem}); is this the account's \
+                 host? Check `domain`"
             ),
             Error::Unexpected { request, problem } => write!(f, "{request}: {problem}"),
             Error::Transport { request, problem } => write!(f, "{request}: {problem}"),
@@ -310,18 +310,18 @@ impl fmt::Display for Error {
                 first,
             } => write!(
                 f,
-                "{unreadable} of {asked} requests answered 403, 404 or 410, so that the endpoint \
-                 itself seems to be broken; the first: {first}"
+                "{unreadable} of {asked} requests answered 403, 404 or 410, so the endpoint \
+                 itself seems to be broken; the first answer: {first}"
             ),
             Error::ChildrenMissed { children, last } => write!(
                 f,
-                "{children} could not be read; the next runs try them again, and all others are \
+                "{children} could not be read; the next run tries again, and everything else is \
                  complete; the last answer: {last}"
             ),
             Error::TooManyMissed { children, last } => write!(
                 f,
-                "{children} could not be read, which are more than the state has room for: the \
-                 bookmark stays; the last answer: {last}"
+                "{children} could not be read, which is more than the state can hold; the \
+                 bookmark doesn't move; the last answer: {last}"
             ),
             Error::BadBookmark { stream, problem } => {
                 write!(f, "state: stream `{stream}`: {problem}")
@@ -329,12 +329,13 @@ impl fmt::Display for Error {
             Error::Report { event, problem } => write!(f, "report {event}: {problem}"),
             Error::Discovery(error) => write!(
                 f,
-                "the reports that name the conversations can't all be read: {error}; \
-                 `conversation_discovery` `users` goes without them"
+                "the reports that name the conversations can't all be read: {error}; set \
+                 `conversation_discovery` to `users` to run without them"
             ),
             Error::TemporaryFile(source) => write!(
                 f,
-                "a temporary file: {source}; is there room in the folder for temporary files (TMPDIR)?"
+                "temporary file: {source}; is there space in the folder for temporary files \
+                 (TMPDIR)?"
             ),
             Error::Ahead {
                 stream,
@@ -342,8 +343,8 @@ impl fmt::Display for Error {
                 started_at,
             } => write!(
                 f,
-                "its bookmark, {}, lies ahead of this run's start, {}, by more than \
-                 `lookback_seconds`: a clock was or is wrong. Set \
+                "its bookmark, {}, is ahead of this run's start, {}, by more than \
+                 `lookback_seconds`: a clock is or was wrong. Set \
                  `bookmarks.{stream}.replication_key_value` in the state to a time before that, \
                  or remove `bookmarks.{stream}` to begin at `start_date`",
                 timestamp::format(*bookmark),

@@ -73,7 +73,7 @@ fn judge(
     };
     match completed_at {
         _ if matches!(error, Error::Stopped) => {
-            log::warn!("stream `{name}`: the run ends before it is complete");
+            log::warn!("stream `{name}`: the run ended before it was complete");
             Status::Failed
         }
         None if lacks && records == 0 => {
@@ -86,7 +86,7 @@ fn judge(
         }
         Some(completed_at) if lacks => {
             log::error!(
-                "stream `{name}`: it was complete at {}, and is refused now: {error}",
+                "stream `{name}`: it was complete at {}, but is refused now: {error}",
                 timestamp::format(completed_at)
             );
             Status::Failed

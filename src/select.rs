@@ -82,7 +82,7 @@ fn keys(stream: &Stream, entry: &Entry, path: &Path) -> Result<Vec<String>> {
             what: "catalog",
             path: path.to_owned(),
             field: format!("{}.key_properties", stream.name),
-            problem: format!("`{key}` is no property of the stream"),
+            problem: format!("`{key}` is not a property of the stream"),
         }),
     }
 }

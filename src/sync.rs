@@ -286,9 +286,7 @@ fn add_reports(run: &Run, finished: Vec<Finished>, rows: &mut Vec<Row>) -> Resul
         if !report.selected {
             let (name, requests) = (report.stream.name, report.requests);
             progress::end(name);
-            log::info!(
-                "stream `{name}`: read only for the conversations that it names, {requests} requests"
-            );
+            log::info!("stream `{name}`: read only to find conversations, {requests} requests");
             ended = ended.or(error.filter(Error::ends_run));
             continue;
         }

@@ -48,7 +48,7 @@ pub fn begin() {
     panic::set_hook(Box::new(|panic| end(&describe(panic), 1)));
     if let Err(error) = watch_signals() {
         logging::warning(&format!(
-            "signals can't be watched ({error}); they end the run without a last STATE"
+            "can't watch for signals ({error}); a signal will end the run without a last STATE"
         ));
     }
 }
@@ -69,7 +69,7 @@ pub fn start(output: &Arc<Output>, stop: &Arc<Stop>) {
 fn spawn(name: &str, watch: impl FnOnce() + Send + 'static) {
     let thread = thread::Builder::new().name(name.into());
     if let Err(error) = thread.spawn(watch) {
-        log::warn!("no thread can be started to watch for the end of the run ({error})");
+        log::warn!("can't start a thread to watch for the end of the run ({error})");
     }
 }
 
@@ -119,7 +119,7 @@ fn describe(panic: &PanicHookInfo) -> String {
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let place = panic.location().map(ToString::to_string);
     format!(
-        "the program failed at {}: {}; this is a fault of tap-freshchat, please report it",
+        "the program failed at {}: {}; this is a bug in tap-freshchat, please report it",
         place.as_deref().unwrap_or("an unknown place"),
         text.unwrap_or("no message")
     )
@@ -144,7 +144,8 @@ fn watch_signals() -> io::Result<()> {
                 SIGINT => "SIGINT",
                 _ => "SIGTERM",
             };
-            let message = format!("stopped by {name}; the last STATE holds what is complete");
+            let message =
+                format!("stopped by {name}; the last STATE covers everything that is complete");
             end(&message, SIGNALED + signal);
         }
     })?;
@@ -207,7 +208,7 @@ mod tests {
         assert_eq!(lines.len(), 1, "{stderr}");
         assert!(lines[0].starts_with("CRITICAL the program failed at src/watch.rs:"));
         assert!(
-            lines[0].contains(": two lines; this is a fault of"),
+            lines[0].contains(": two lines; this is a bug in"),
             "{stderr}"
         );
     }

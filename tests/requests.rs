@@ -195,7 +195,7 @@ fn an_answer_that_trickles_ends_at_a_deadline() {
         .streams(&["users"])
         .succeed();
     assert_complete(&sandbox, "users", run.records("users"));
-    let words = "did not end its answer within 1.5 s";
+    let words = "did not finish its answer within 1.5 s";
     assert!(run.stderr.contains(words), "{}", run.stderr);
 }
 

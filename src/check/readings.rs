@@ -103,7 +103,7 @@ pub fn clock(ahead: Option<TimeDelta>) -> Reading {
 /// The hourly limit, and what is left of it.
 pub fn hourly_limit(limit: Option<HourlyLimit>) -> Reading {
     let (certainty, says) = match limit {
-        None => (Certainty::NotSeen, "answers name none".to_owned()),
+        None => (Certainty::NotSeen, "not in the answers".to_owned()),
         Some(HourlyLimit { limit, remaining }) => (
             Certainty::Seen,
             format!("{limit:.0} calls, {remaining:.0} of them left"),
@@ -158,7 +158,7 @@ pub fn sorting(users: &[Value], sorted: Option<(&str, &[Value])>) -> Reading {
         Some(("desc", sorted)) if direction(sorted, CREATED) == Some("descending") => {
             (Certainty::Seen, "obeyed")
         }
-        Some(_) => (Certainty::Seen, "another order, but not the one asked for"),
+        Some(_) => (Certainty::Seen, "another order, but not the requested one"),
     };
     Reading::new("sort_by and sort_order of users", certainty, says)
 }
@@ -191,7 +191,7 @@ pub fn missing(endpoints: &[(&str, u16)]) -> Reading {
         .map(|(endpoint, status)| format!("{endpoint} ({status})"))
         .collect();
     let says = match names.is_empty() {
-        true => "none of those that were asked for".to_owned(),
+        true => "none of those requested".to_owned(),
         false => names.join(", "),
     };
     Reading::new("missing features", Certainty::Seen, says)
@@ -253,7 +253,7 @@ impl List {
             _ if came == 0 => (Certainty::NotSeen, format!("empty, {envelope}")),
             Some(size) if came == size && !announced => (
                 Certainty::NotSeen,
-                "as many records as were asked for, without pagination".into(),
+                "as many records as requested, without pagination".into(),
             ),
             _ => (
                 Certainty::Guessed,
@@ -354,7 +354,7 @@ mod tests {
             (Some(("desc", &up[..])), "seen: ignored"),
             (
                 Some(("desc", &mixed[..])),
-                "seen: another order, but not the one asked for",
+                "seen: another order, but not the requested one",
             ),
             (None, "not seen: no two orders to compare"),
         ] {
@@ -383,7 +383,7 @@ mod tests {
             (
                 &few,
                 json!({"groups": [{}]}),
-                "not seen: as many records as were asked for, without pagination",
+                "not seen: as many records as requested, without pagination",
             ),
             (
                 &few,

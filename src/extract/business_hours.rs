@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::StreamRun;
+use super::counted::counted;
 use super::list::parents;
 use super::pool::in_order;
 use crate::error::{ApiError, Error, Result};
@@ -32,8 +33,8 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
         stream_run.run.deleted("groups", group, error.status)?;
     }
     if !gone.is_empty() {
-        let gone = gone.len();
-        log::warn!("stream `business_hours`: of the groups, {gone} are gone (404 or 410)");
+        let gone = counted(gone.len() as u64, "group");
+        log::warn!("stream `business_hours`: {gone} no longer found (404 or 410)");
     }
     failed.or(failed_again).map_or(Ok(()), Err)
 }

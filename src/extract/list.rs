@@ -88,8 +88,8 @@ fn read(
             if let Some(doubt) = reading.doubt() {
                 let announced = reading.total.map(|total| format!(", {total} announced"));
                 log::warn!(
-                    "{path}: the API's answers contradict themselves: {doubt} ({} came{}); what \
-                     they gave was read in full",
+                    "{path}: the API's answers contradict themselves: {doubt} ({} read{}); all \
+                     records in them were read",
                     reading.distinct(),
                     announced.unwrap_or_default()
                 );

@@ -4,6 +4,7 @@
 
 mod business_hours;
 pub mod conversations;
+mod counted;
 mod deletions;
 mod ids;
 mod list;
@@ -99,7 +100,7 @@ impl Run<'_> {
         }
         match self.client.ask_for_account() {
             Err(error) if error.ends_run() => return Err(error),
-            Err(error) => log::warn!("the server's time can't be asked for: {error}"),
+            Err(error) => log::warn!("can't get the server's time: {error}"),
             Ok(()) => {}
         }
         Ok(clock::started_at().unwrap_or_else(clock::started_without_answer))
@@ -145,8 +146,8 @@ impl Run<'_> {
         let now = self.started_at()?;
         if from > now {
             log::warn!(
-                "stream `{stream}`: its bookmark or start lies in the future, at {}; \
-                 nothing is read before",
+                "stream `{stream}`: its bookmark or start is in the future, at {}; nothing is \
+                 read before then",
                 timestamp::format(from)
             );
         }
@@ -273,7 +274,7 @@ impl Sink<'_> {
         let written = self.writer.write(record, added, &mut self.lines);
         written.map_err(|error| Error::Unexpected {
             request: format!("stream `{}`", self.stream.name),
-            problem: format!("a record is no object: {error}"),
+            problem: format!("a record is not an object: {error}"),
         })
     }
 

@@ -179,7 +179,7 @@ impl Progress<'_> {
         // the list.
         match (self.pager.ask)(number) {
             Err(again) if self.announced.is_none() && again.status() == error.status() => {
-                self.doubt("it ends with an error behind a full page");
+                self.doubt("it ends with an error after a full page");
                 Ok(None)
             }
             answer => answer.map(Some),
@@ -201,7 +201,7 @@ impl Progress<'_> {
             let announced = own_pages.or(self.announced) > Some(number);
             let goes_on = announced && self.wants_more() && self.barren < MOST_BARREN;
             if goes_on {
-                self.doubt("a page in its middle is empty or repeats the one before");
+                self.doubt("a page in the middle is empty or repeats the previous one");
             }
             return Ok(if goes_on { Next::Page } else { Next::End });
         }
@@ -229,14 +229,14 @@ impl Progress<'_> {
             return None;
         };
         if pagination.is_contradictory() {
-            self.doubt("its numbers of pages and of records contradict each other");
+            self.doubt("its numbers of pages and records contradict each other");
         }
         if pagination
             .current_page
             .is_some_and(|current| current != number)
             && !page.is_empty()
         {
-            self.doubt("it answers with another page than the one asked for");
+            self.doubt("an answer has another page number than the requested one");
         }
         let total = pagination.total_items;
         self.reading.changed |= number > 1 && total != self.reading.total;

@@ -250,7 +250,7 @@ impl<'a> Users<'a> {
             })?;
             from = from.max(asked_at - 2 * clock::RESOLUTION);
         }
-        log::info!("users: they are edited faster than they are read; the next run goes on");
+        log::info!("users: they are edited faster than they can be read; the next run continues");
         Ok(())
     }
 
@@ -346,8 +346,8 @@ impl<'a> Users<'a> {
         Err(Error::Unexpected {
             request: format!("GET {PATH}"),
             problem: format!(
-                "no two of {MOST_READINGS} readings agree on the users of one {}; run again when \
-                 fewer users change",
+                "no two of {MOST_READINGS} readings agree on the users with the same {}; run \
+                 again when fewer users change",
                 self.time.property()
             ),
         })
@@ -417,8 +417,8 @@ impl<'a> Users<'a> {
             && !self.doubtful.swap(true, Ordering::Relaxed)
         {
             log::warn!(
-                "users: the API's answers contradict themselves: {doubt} ({} came, {} announced); \
-                 what they gave was read in full",
+                "users: the API's answers contradict themselves: {doubt} ({} read, {} \
+                 announced); all records in them were read",
                 reading.distinct(),
                 reading.total.unwrap_or_default()
             );

@@ -411,11 +411,11 @@ impl Client {
                 format!("the host {host} is not known; check `domain`")
             }
             ureq::Error::Timeout(ureq::Timeout::RecvBody) => format!(
-                "{host} did not end its answer within {} s",
+                "{host} did not finish its answer within {} s",
                 (self.options.timeout * BODY_TIMEOUTS).as_secs_f64()
             ),
             ureq::Error::Timeout(which) => format!(
-                "{host} gave no answer within {} s ({which:?})",
+                "{host} did not answer within {} s ({which:?})",
                 self.options.timeout.as_secs_f64()
             ),
             error => format!("{host}: {error}"),

@@ -53,7 +53,7 @@ impl fmt::Display for ClocksDiffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "this machine's clock says {}, and the server's says {}",
+            "this machine's clock is at {}, and the server's at {}",
             timestamp::format(self.machine),
             timestamp::format(self.server)
         )
@@ -146,9 +146,9 @@ impl Clock {
             let (_, time) = state.anchor?;
             if state.difference.is_none() {
                 log::warn!(
-                    "the server doesn't say what time it is: the run goes by this machine's \
-                     clock, {}; if it is ahead of the server's by more than `lookback_seconds`, \
-                     records are missed",
+                    "the server's answers have no time: the run uses this machine's clock, {}; \
+                     if it is ahead of the server's by more than `lookback_seconds`, records are \
+                     missed",
                     timestamp::format(time)
                 );
             }
@@ -185,7 +185,7 @@ impl Clock {
         }
         if difference.abs() > NOTABLE {
             log::warn!(
-                "this machine's clock is {} s {} the server's; the run goes by the earlier one",
+                "this machine's clock is {} s {} the server's; the run uses the earlier one",
                 difference.num_seconds().abs(),
                 match difference > TimeDelta::zero() {
                     true => "ahead of",

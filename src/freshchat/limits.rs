@@ -195,8 +195,8 @@ impl Limits {
             let wait = reset_after(headers);
             let wait = wait.or_else(|| self.blind_wait());
             let reason = format!(
-                "{remaining:.0} of {limit:.0} calls of the hourly limit are left, \
-                 the share that is reserved for others"
+                "{remaining:.0} of {limit:.0} calls of the hourly limit are left, which are \
+                 reserved for others"
             );
             self.close(wait.unwrap_or(LONGEST_BLIND_WAIT), &reason);
         }

@@ -226,7 +226,7 @@ impl<'a> Visitor<'a> for Answer<'a> {
     fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<Found, A::Error> {
         let Shape::List(_) = self.shape else {
             return Err(A::Error::custom(
-                "the answer is a list where one object belongs",
+                "the answer is a list instead of an object",
             ));
         };
         let mut records = Vec::new();
@@ -276,7 +276,7 @@ impl<'a> Visitor<'a> for Answer<'a> {
             None => Err(A::Error::custom(match (self.shape, problem) {
                 (_, Some(problem)) => format!("the answer is an error: {problem}"),
                 (Shape::List(name), None) => format!("the answer has no list `{name}`"),
-                (Shape::Single(_), None) => "the answer is no object".to_owned(),
+                (Shape::Single(_), None) => "the answer is not an object".to_owned(),
             })),
         }
     }

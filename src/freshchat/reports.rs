@@ -84,7 +84,7 @@ pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -
         Some(error) => Error::Api(error),
         None => Error::Unexpected {
             request,
-            problem: "the answer names no job".into(),
+            problem: "the answer has no job id".into(),
         },
     })
 }

@@ -113,7 +113,7 @@ impl Storage {
         }
         match announced {
             Some(announced) if announced != length => Err(DownloadError::Broken(format!(
-                "{length} of {announced} bytes came"
+                "{length} of {announced} bytes arrived"
             ))),
             _ => Ok(()),
         }
@@ -122,7 +122,7 @@ impl Storage {
     fn check(&self, link: &str) -> Result<Url, DownloadError> {
         // The address isn't shown, because its query is the key to the file.
         let url = Url::parse(link)
-            .map_err(|_| DownloadError::Refused("the link is no address".into()))?;
+            .map_err(|_| DownloadError::Refused("the link is not an address".into()))?;
         match url.scheme() {
             "https" => Ok(url),
             "http" if self.loopback && is_loopback(&url) => Ok(url),
@@ -160,7 +160,7 @@ fn refusal(response: &mut Response<Body>) -> DownloadError {
 fn broken(error: ureq::Error) -> DownloadError {
     match error {
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-            DownloadError::Refused("the link is no address".into())
+            DownloadError::Refused("the link is not an address".into())
         }
         ureq::Error::RequireHttpsOnly(_) => {
             DownloadError::Refused("the storage redirects to a host that is not https".into())

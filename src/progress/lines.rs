@@ -221,7 +221,7 @@ mod tests {
             requests: Arc::new(AtomicU64::new(requests)),
             jobs: Jobs {
                 under_way: under_way.iter().map(|job| job.to_string()).collect(),
-                planned: planned.then(|| "2 more to ask for".to_owned()),
+                planned: planned.then(|| "2 more to request".to_owned()),
             },
         }
     }
@@ -250,9 +250,9 @@ mod tests {
                 "report_csat_score                   29 records   3 requests  1:01:01",
                 "  job one",
                 "  job two",
-                "  2 more to ask for",
+                "  2 more to request",
                 "report_conversation_created          0 records   0 requests  1:01:01",
-                "  2 more to ask for",
+                "  2 more to request",
             ]
         );
     }

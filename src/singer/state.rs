@@ -133,7 +133,10 @@ impl State {
                      `{ACCOUNT}` from the state; if not, run without this state"
                 ),
             )),
-            Some(_) => Err(BadState::new(format!("{ACCOUNT}.{HOST}"), "is not a text")),
+            Some(_) => Err(BadState::new(
+                format!("{ACCOUNT}.{HOST}"),
+                "is not a string",
+            )),
         }
     }
 
@@ -195,7 +198,8 @@ fn last_state(file: &[u8]) -> Option<Value> {
         if is_state(&state) {
             if at + 1 < lines.len() {
                 log::warn!(
-                    "state: what follows line {} of the file is not a whole state; that line counts",
+                    "state: the lines after line {} of the file are not a complete state; that \
+                     line is used",
                     number + 1
                 );
             }
@@ -232,13 +236,13 @@ fn what_it_is(root: &Map<String, Value>, names: &Names) -> &'static str {
     if has(&["type"]) {
         "looks like a Singer message; of these, only a STATE message holds a state"
     } else if has(&["streams"]) {
-        "looks like a catalog, not a state; --catalog takes it"
+        "looks like a catalog, not a state; pass it with --catalog"
     } else if root.keys().any(|name| (names.is_setting)(name)) {
-        "looks like a config, not a state; --config takes it"
+        "looks like a config, not a state; pass it with --config"
     } else if has(&["completed_state", "partial_state", "completed", "partial"]) {
         "looks like a file of Meltano's state backend; use what `meltano state get` prints"
     } else {
-        "is not a state: it has no `bookmarks`, and its keys are unknown"
+        "is not a state: it has no `bookmarks`, and contains unknown keys"
     }
 }
 

@@ -53,11 +53,11 @@ impl Warnings {
     pub fn unknown(&mut self, name: &str) {
         let fate = match self.kept {
             true => "it goes to `_extra`",
-            false => "it is left out, since `_extra` is not selected",
+            false => "it is left out, because `_extra` is not selected",
         };
         self.name(
             name,
-            &format_args!("is not in the schema, or of another type there; {fate}"),
+            &format_args!("is not in the schema, or has another type there; {fate}"),
         );
     }
 
@@ -66,7 +66,7 @@ impl Warnings {
     pub fn left_out(&mut self, name: &str) {
         self.name(
             name,
-            &"is of another type than in the schema, or comes twice, and parts of it are not \
+            &"doesn't have its type in the schema, or occurs twice, and parts of it are not \
               selected; it is left out",
         );
     }
@@ -97,10 +97,10 @@ impl Drop for Warnings {
             let least = if self.forgot { "at least " } else { "" };
             let fate = match self.kept {
                 true => "they go to `_extra`",
-                false => "they are left out, since `_extra` is not selected",
+                false => "they are left out, because `_extra` is not selected",
             };
             log::warn!(
-                "stream `{}`: {least}{} more names are not in the schema, or of another type \
+                "stream `{}`: {least}{} more names are not in the schema, or have another type \
                  there; {fate}",
                 self.stream,
                 self.names - LOGGED

@@ -129,7 +129,7 @@ fn a_finished_job_that_names_no_file_is_looked_at_again_and_then_fails() {
 
     let (sandbox, run) = run_of(CSAT, |quirks| quirks.bare_answers = 99);
     run.assert_failed(1, &[CSAT]);
-    let words = "names neither a file nor that it has none";
+    let words = "is done, but its answer has no list of files";
     assert!(run.stderr.contains(words), "{}", run.stderr);
     assert_eq!(run.of_type("RECORD").len(), 0);
     assert!(run.bookmark(CSAT).is_null());
@@ -160,7 +160,7 @@ fn what_no_part_is_about_is_asked_for_on_its_own() {
     assert_eq!(asked, [(day(3), day(0)), (day(2), day(1))]);
     assert_eq!(
         run.stderr
-            .matches("this time is asked for on its own")
+            .matches("this time is requested separately")
             .count(),
         1
     );
@@ -178,8 +178,8 @@ fn what_is_left_out_again_is_told_of() {
     let told = |words| run.stderr.matches(words).count();
     assert_eq!(
         (
-            told("this time is asked for on its own"),
-            told("it is not asked for again; what belongs there may be missing")
+            told("this time is requested separately"),
+            told("it is not requested again, and its rows may be missing")
         ),
         (1, 1),
         "{}",
@@ -329,7 +329,7 @@ fn what_is_no_report_in_a_zip_is_left_out() {
     assert_whole(CSAT, &sandbox, &run);
     assert!(
         run.stderr
-            .contains("manifest.json is no CSV of this report"),
+            .contains("manifest.json is not a CSV of this report"),
         "{}",
         run.stderr
     );

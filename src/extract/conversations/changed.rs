@@ -38,7 +38,7 @@ impl Changed {
         if let Some(hourly) = api.calls_per_hour() {
             let hours = calls as f64 / hourly;
             log::info!(
-                "walk: at {hourly:.0} calls an hour, which this account's limit leaves, that is \
+                "walk: at {hourly:.0} calls an hour, as this account's limit allows, they take \
                  {hours:.1} h"
             );
         }

@@ -39,6 +39,13 @@ impl Kind {
             Kind::Conversation => "conversations",
         }
     }
+
+    pub fn noun(self) -> &'static str {
+        match self {
+            Kind::User => "user",
+            Kind::Conversation => "conversation",
+        }
+    }
 }
 
 /// A user or a conversation.

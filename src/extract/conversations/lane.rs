@@ -12,6 +12,7 @@ use super::progress::Progress;
 use super::tally::{GivenUp, Tally};
 use crate::error::{Error, Result};
 use crate::extract::Sink;
+use crate::extract::counted::counted;
 use crate::extract::window::Window;
 use crate::freshchat::{Page, clock};
 use crate::singer::Bookmark;
@@ -375,18 +376,18 @@ impl<'a> Lane<'a> {
     pub fn close(self, is_cut_short: bool) -> Option<Error> {
         let stream = format!("stream `{}`", self.name());
         if self.userless > 0 {
-            let userless = self.userless;
-            log::warn!("{stream}: of the conversations, {userless} name no user");
+            let userless = counted(self.userless, "conversation");
+            log::warn!("{stream}: {userless} without a user");
         }
         if self.gone > 0 {
-            let gone = self.gone;
-            log::warn!("{stream}: of the conversations, {gone} are gone (404 or 410)");
+            let gone = counted(self.gone, "conversation");
+            log::warn!("{stream}: {gone} no longer found (404 or 410)");
         }
         if self.silent > 0 {
             log::warn!(
-                "{stream}: {} conversations answer, and their messages don't (404 or 410); a run a \
-                 day later asks for them again",
-                self.silent
+                "{stream}: messages not found (404 or 410) for {}; a run a day later requests them \
+                 again",
+                counted(self.silent, "conversation")
             );
         }
         if self.error.is_some() || is_cut_short {
@@ -413,7 +414,7 @@ impl<'a> Lane<'a> {
 fn describe(counts: [(Kind, usize); 2]) -> Option<String> {
     let counts = counts.into_iter().filter(|(_, count)| *count > 0);
     let words: Vec<_> = counts
-        .map(|(kind, count)| format!("{count} {}", kind.entity()))
+        .map(|(kind, count)| counted(count as u64, kind.noun()))
         .collect();
     (!words.is_empty()).then(|| words.join(" and "))
 }

@@ -13,6 +13,7 @@ use super::lane::{Lane, Look};
 use super::tally::GivenUp;
 use super::walk::hand_on;
 use crate::error::{Error, Result};
+use crate::extract::counted::counted;
 use crate::extract::pool::pipe;
 use crate::streams::WalkStream;
 
@@ -39,9 +40,9 @@ impl Streams<'_> {
             return Ok(());
         }
         log::info!(
-            "walk: asking first for {} users and {} conversations that earlier runs could not read",
-            users.len(),
-            conversations.len()
+            "walk: first requesting {} and {} that earlier runs could not read",
+            counted(users.len() as u64, Kind::User.noun()),
+            counted(conversations.len() as u64, Kind::Conversation.noun())
         );
         self.asked_users.extend(users.iter().cloned());
         self.read_users(users.into_iter().collect(), false)?;

@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::mem;
 use std::sync::atomic::AtomicBool;
 
+use super::counted::counted;
 use super::ids::Ids;
 use super::reports::Engine;
 use super::seen::Seen;
@@ -389,10 +390,8 @@ impl Streams<'_> {
     /// Ends the walk. Returns what ended all streams, and the result of each.
     fn close(mut self, walked: Result<()>) -> (Result<()>, Vec<(bool, Option<Error>)>) {
         if self.users_gone > 0 {
-            log::warn!(
-                "walk: of the users, {} are gone (404 or 410)",
-                self.users_gone
-            );
+            let gone = counted(self.users_gone, "user");
+            log::warn!("walk: {gone} no longer found (404 or 410)");
         }
         let stay = self
             .lanes

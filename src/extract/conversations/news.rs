@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use super::known::Known;
 use crate::error::{Error, Result};
+use crate::extract::counted::counted;
 use crate::extract::ids::Ids;
 use crate::extract::reports::Engine;
 use crate::extract::window::Window;
@@ -63,7 +64,8 @@ impl News {
             Ok(named) => named,
             Err(Error::Discovery(error)) => {
                 log::warn!(
-                    "walk: it is not known what the reports miss, which can't all be read: {error}"
+                    "walk: can't tell what the reports miss, because not all of them can be \
+                     read: {error}"
                 );
                 return Ok(());
             }
@@ -73,8 +75,8 @@ impl News {
         let missing = self.conversations.count_missing_in(&named);
         let missing = missing.map_err(Error::temporary_file)?;
         log::info!(
-            "walk: of {count} conversations that this run read, with something new since {}, the \
-             reports don't name {missing}",
+            "walk: the reports miss {missing} of {} with something new since {}",
+            counted(count as u64, "conversation"),
             timestamp::format(self.window.from)
         );
         Ok(())

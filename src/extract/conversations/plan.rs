@@ -71,7 +71,7 @@ impl Plan {
         let plan = Self::choose(run, streams)?;
         if plan.resumed {
             log::info!(
-                "walk: going on with the one that was started at {}",
+                "walk: continuing the one started at {}",
                 timestamp::format(plan.progress.started_at)
             );
         }
@@ -98,8 +98,8 @@ impl Plan {
             return Ok(reported);
         }
         log::warn!(
-            "conversations are wanted from a time on that the reports don't reach, which go \
-             back to {}: all users are walked",
+            "the run needs conversations from before {}, which the reports don't reach; all \
+             users are walked",
             timestamp::format(oldest_start(run.started_at()?))
         );
         Ok(walked)

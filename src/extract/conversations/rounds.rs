@@ -203,8 +203,8 @@ impl Reading<'_> {
     fn warn(&self, error: &Error) {
         WARNING.call_once(|| {
             log::warn!(
-                "{}: a full page names a further one, which answers with an error; as every page \
-                 names one, it is taken for the end: {error}",
+                "{}: a full page announces another one, which answers with an error; because \
+                 every page announces one, this counts as the end: {error}",
                 self.pages.name
             );
         });

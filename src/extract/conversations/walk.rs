@@ -153,8 +153,8 @@ impl Walk<'_> {
         };
         let hours = calls as f64 / hourly;
         log::info!(
-            "walk: at {hourly:.0} calls an hour, which this account's limit leaves, \
-             the users alone take {hours:.1} h"
+            "walk: at {hourly:.0} calls an hour, as this account's limit allows, the users alone \
+             take {hours:.1} h"
         );
         if hours > 1.0 {
             log::info!(

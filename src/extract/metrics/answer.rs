@@ -130,7 +130,7 @@ pub fn read<'a>(
         let entry = Entry::parse(entry, group_by).and_then(|entry| {
             if !seen.insert(entry.group.clone()) {
                 return Err(serde_json::Error::custom(
-                    "two parts of the answer can't be told apart: their group is the same",
+                    "two parts of the answer have the same group",
                 ));
             }
             rows.names_groups |= entry.group.is_some();
@@ -149,7 +149,7 @@ impl<'a> Entry<'a> {
         let groupings: Vec<Grouping> = take(&mut rest, "groupings")?.unwrap_or_default();
         let items = rest.remove("series").or_else(|| rest.remove("values"));
         let items = items.ok_or_else(|| {
-            serde_json::Error::custom("a part of the answer has no `series` and no `values`")
+            serde_json::Error::custom("a part of the answer has neither `series` nor `values`")
         })?;
         Ok(Self {
             group: group(&groupings, group_by),

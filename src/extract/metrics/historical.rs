@@ -51,8 +51,8 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let queries = queries(settings);
     if queries.is_empty() {
         log::warn!(
-            "stream `{stream}`: the settings `metrics` and `metrics_group_by` leave nothing \
-             to ask for"
+            "stream `{stream}`: the settings `metrics` and `metrics_group_by` leave nothing to \
+             request"
         );
         return Ok(());
     }
@@ -97,7 +97,7 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     reading
         .writing
         .misses
-        .conclude("the next run asks for them again")
+        .conclude("the next run requests them again")
 }
 
 /// The slices to read. Those within the lookback that the API has refused
@@ -208,8 +208,8 @@ impl<'a> Reading<'a> {
         self.reach = None;
         if let Some((to, error)) = self.writing.cut.take() {
             log::warn!(
-                "stream `{}`: what earlier runs could not read is lost as far as it lies \
-                 before {}: the API doesn't answer that far back ({error})",
+                "stream `{}`: what earlier runs could not read from before {} is lost: the API \
+                 doesn't answer that far back ({error})",
                 self.writing.sink.stream.name,
                 timestamp::format(to)
             );
@@ -358,7 +358,7 @@ impl Writing<'_> {
             Some((to, error)) if *to > new.from() => {
                 let hint = match new.interval {
                     Interval::Day | Interval::Week | Interval::Month if *to >= new.to() => {
-                        "; with the `metrics_interval` `1h` it does answer"
+                        "; with `metrics_interval` `1h`, it answers"
                     }
                     _ => "",
                 };
@@ -373,8 +373,8 @@ impl Writing<'_> {
                 let to = self.oldest.unwrap_or(new.to());
                 if complete && to > new.from() {
                     log::warn!(
-                        "stream `{stream}`: the API has no values from {from} to {}: it keeps \
-                         none that old, or nothing happened",
+                        "stream `{stream}`: the API has no values from {from} to {}: either it \
+                         keeps none that old, or nothing happened",
                         timestamp::format(to)
                     );
                 }

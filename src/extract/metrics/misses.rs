@@ -172,7 +172,7 @@ impl Misses {
         for (metric, error) in self.refused.drain(..) {
             if self.warned.insert(metric) {
                 let stream = self.stream;
-                log::warn!("stream `{stream}`: `{metric}` is left out, or a part of it: {error}");
+                log::warn!("stream `{stream}`: `{metric}` is left out, at least in part: {error}");
             }
         }
         Ok(())

@@ -47,7 +47,7 @@ pub fn rows(body: &str, query: &Query, time: Time) -> serde_json::Result<Rows> {
             && entry.items.len() > 1
         {
             return Err(serde_json::Error::custom(
-                "a value of one moment comes with several times",
+                "a value for a single moment has several times",
             ));
         }
         for item in &entry.items {
@@ -418,7 +418,7 @@ mod tests {
             let data = json!([entry(json!("null")), entry(json!("a")), entry(twice)]);
             let (rows, problem) = read(SENT, GroupBy::Agent, &data.to_string());
             assert_eq!(rows.len(), 2);
-            assert!(problem.unwrap().contains("can't be told apart"));
+            assert!(problem.unwrap().contains("have the same group"));
         }
     }
 

@@ -93,7 +93,7 @@ impl Engine<'_> {
         match requested {
             Ok(id) => {
                 state.spent_since = None;
-                log::info!("report {event}: job {id} asked for, {from} to {to}");
+                log::info!("report {event}: job {id} requested, {from} to {to}");
                 let job = Job {
                     id,
                     from,
@@ -112,7 +112,8 @@ impl Engine<'_> {
                 let has_other_name = self.reports[at].source.lower_case && !track.tried_both_names;
                 if has_other_name && matches!(error, Error::UnknownEvent(_)) {
                     log::info!(
-                        "report {event}: the account doesn't know `{name}`; asking by its name in other letters"
+                        "report {event}: the account doesn't know `{name}`; trying its name in \
+                         another case"
                     );
                     track.tried_both_names = true;
                     track.lane.change_case();
@@ -144,7 +145,7 @@ impl Engine<'_> {
             Error::Api(api) if api.status == 429 && api.retry_after.is_none() => {
                 let since = *state.spent_since.get_or_insert_with(Instant::now);
                 if since.elapsed() < PATIENCE {
-                    log::info!("report {event}: {error}; asking again at the next turn");
+                    log::info!("report {event}: {error}; requesting it again later");
                     return;
                 }
                 false
@@ -163,7 +164,7 @@ impl Engine<'_> {
         if slot.failed_requests > self.run.settings.max_retries {
             return self.end(state, at, Err(error));
         }
-        log::info!("report {event}: {error}; asking again at the next turn");
+        log::info!("report {event}: {error}; requesting it again later");
     }
 
     /// Polls a job.
@@ -183,15 +184,13 @@ impl Engine<'_> {
                 slot.doubts += 1;
                 return self.look_later(&mut state, at, job);
             }
-            Ok(Progress::Bare) => {
-                "is done, and names neither a file nor that it has none".to_owned()
-            }
+            Ok(Progress::Bare) => "is done, but its answer has no list of files".to_owned(),
             Ok(Progress::Pending) if taken < settings.report_timeout => {
                 return self.look_later(&mut state, at, job);
             }
             Ok(Progress::Pending) => format!("was not done after {} minutes", taken.as_secs() / 60),
             Ok(Progress::Failed) => "failed".to_owned(),
-            Err(error) if error.status() == Some(404) => "is not known any more".to_owned(),
+            Err(error) if error.status() == Some(404) => "is no longer known".to_owned(),
             Err(error) => return self.end(&mut state, at, Err(error)),
         };
         self.redo(&mut state, at, format!("job {} {problem}", job.id));
@@ -230,20 +229,20 @@ impl Engine<'_> {
         let can_ask = source.cut != Cut::ClosedDays && !is_hole;
         for Window { from, to } in &holes {
             log::warn!(
-                "report {}: no part of job {} is about {from} to {to}; {}",
+                "report {}: no part of job {} covers {from} to {to}; {}",
                 source.event,
                 job.id,
                 match (can_ask, is_hole) {
-                    (true, _) => "this time is asked for on its own",
-                    (_, true) => "it is not asked for again; what belongs there may be missing",
-                    (_, false) => "what belongs there may be missing",
+                    (true, _) => "this time is requested separately",
+                    (_, true) => "it is not requested again, and its rows may be missing",
+                    (_, false) => "its rows may be missing",
                 }
             );
         }
         if let Some(Window { from, to }) = overlap(&parts) {
             log::warn!(
-                "report {}: two parts of job {} are about {from} to {to}; rows that are in both \
-                 stand twice in the target",
+                "report {}: two parts of job {} cover {from} to {to}; rows that are in both will \
+                 be in the target twice",
                 source.event,
                 job.id
             );
@@ -266,7 +265,7 @@ impl Engine<'_> {
         // requests it again.
         let _ = self.save(state, at);
         if again {
-            log::warn!("report {event}: {problem}; asking for it anew");
+            log::warn!("report {event}: {problem}; requesting it again");
         } else {
             self.end(state, at, Err(Error::Report { event, problem }));
         }

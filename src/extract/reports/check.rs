@@ -74,7 +74,7 @@ pub fn check(
             return Err(problem);
         }
         log::info!(
-            "report {}: {name} is no CSV of this report and is left out",
+            "report {}: {name} is not a CSV of this report and is left out",
             layout.event
         );
     }

@@ -10,6 +10,7 @@ use super::report::Ready;
 use super::rows::{Bounds, RowError, RowWriter};
 use super::unpack::BadFile;
 use crate::error::{Error, Result};
+use crate::extract::counted::counted;
 use crate::extract::ids::Ids;
 use crate::extract::window::Window;
 use crate::freshchat::reports::{Part, Progress, look};
@@ -56,12 +57,12 @@ impl Downloads<'_> {
             let Some((mut file, again)) = self.fetch(event, &part.link, &ready.writer, &rows)?
             else {
                 if refreshes == MOST_REFRESHES {
-                    let problem = "its links expire before they can be followed";
+                    let problem = "its links expire before they can be used";
                     return Err(report(event, problem).into());
                 }
                 refreshes += 1;
                 log::info!(
-                    "report {event}: the link to part {} has expired; asking for fresh links",
+                    "report {event}: the link to part {} has expired; requesting fresh links",
                     next + 1
                 );
                 ready.parts = fresh_links(api, &ready.job.id, parts)?;
@@ -85,17 +86,17 @@ impl Downloads<'_> {
         }
         if ready.rows && parts > 1 && ready.writer.sums_over_period() {
             log::warn!(
-                "report {event}: job {} came in {parts} parts, each of which may have a row of \
-                 the same agent for the same period; add up such rows",
+                "report {event}: job {} has {parts} parts, and each may have a row for the same \
+                 agent and period; add up such rows",
                 ready.job.id
             );
         }
         if rows.outside > 0 {
             log::warn!(
-                "report {event}: {} rows of job {} lie outside of the time that their file is \
-                 for; they are written, and may stand twice in the target",
-                rows.outside,
-                ready.job.id
+                "report {event}: job {} has {} outside the time of the file; these are written, \
+                 and may be in the target twice",
+                ready.job.id,
+                counted(rows.outside, "row")
             );
         }
         Ok(())
@@ -220,7 +221,7 @@ fn fresh_links(api: &Api, job: &str, parts: usize) -> std::result::Result<Vec<Pa
             "lost its parts while they were downloaded".into(),
         )),
         Err(error) if error.status() == Some(404) => {
-            Err(NotWritten::Lost("is not known any more".into()))
+            Err(NotWritten::Lost("is no longer known".into()))
         }
         Err(error) => Err(error.into()),
     }
@@ -237,7 +238,7 @@ fn unwritten(event: &'static str, error: RowError) -> Error {
 }
 
 fn local(error: &std::io::Error) -> String {
-    format!("a temporary file: {error}")
+    format!("temporary file: {error}")
 }
 
 fn report(event: &'static str, problem: impl Into<String>) -> Error {

@@ -268,8 +268,8 @@ impl<'a> Engine<'a> {
         if slot.is_hole && slot.rows && rows == 0 {
             let Window { from, to } = slot.window;
             log::warn!(
-                "report {}: {from} to {to} was asked for on its own, since no part was about it, \
-                 and has no rows; it is taken to be empty",
+                "report {}: {from} to {to} was requested separately, because no part covered it, \
+                 and has no rows; it counts as empty",
                 self.reports[at].source.event
             );
         }
@@ -307,7 +307,7 @@ impl<'a> Engine<'a> {
         if track.lane.is_searched() {
             let spent = || Error::Report {
                 event: self.reports[at].source.event,
-                problem: "today's jobs are all asked for".to_owned(),
+                problem: "all of today's jobs are used".to_owned(),
             };
             let error = result.as_ref().err().cloned().unwrap_or_else(spent);
             state.unsearched.get_or_insert(error);

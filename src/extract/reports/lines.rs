@@ -30,11 +30,11 @@ fn of<'a>(slots: impl Iterator<Item = &'a Slot>, next_request: Instant) -> Jobs 
                 continue;
             }
             Step::Requested { look_at, .. } if at == 0 => {
-                format!("being made, next look at {}", time_of(*look_at))
+                format!("in progress, next check at {}", time_of(*look_at))
             }
             // Rows are written in order of time, so only the head's job is
             // polled.
-            Step::Requested { .. } => "asked for, waits for the one before".to_owned(),
+            Step::Requested { .. } => "requested, waits for the one before".to_owned(),
             Step::Ready { .. } => "ready".to_owned(),
             Step::Writing { .. } => "being read".to_owned(),
         };
@@ -45,7 +45,7 @@ fn of<'a>(slots: impl Iterator<Item = &'a Slot>, next_request: Instant) -> Jobs 
     Jobs {
         under_way,
         planned: (planned > 0)
-            .then(|| format!("{planned} more to ask for, the next at {}", next())),
+            .then(|| format!("{planned} more to request, the next at {}", next())),
     }
 }
 

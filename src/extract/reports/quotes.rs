@@ -112,7 +112,7 @@ impl Quotes {
         self.passed += bytes.len() as u64;
         self.last = bytes.last().copied().or(self.last);
         if self.too_long || self.passed - self.cell > LONGEST_CELL {
-            return Err(self.problem("more than 16 MiB are in, or in front of,", 0));
+            return Err(self.problem("more than 16 MiB in or before", 0));
         }
         Ok(())
     }

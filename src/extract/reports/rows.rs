@@ -252,8 +252,8 @@ impl RowWriter {
         self.records.warn_once(
             "\0identity",
             &format!(
-                "a row lacks one of `{names}`: its `_row_id` is made of all its cells, and is \
-                 another one if any of them changes"
+                "a row lacks one of `{names}`: its `_row_id` is computed from all its cells, and \
+                 changes if any of them does"
             ),
         );
     }

@@ -167,8 +167,8 @@ impl Track {
             None => true,
             Some(Step::Planned) if self.lane.is_spent(clock::now()) => {
                 log::warn!(
-                    "report {event}: today's jobs are all asked for; it goes on with the first \
-                     run after midnight UTC"
+                    "report {event}: all of today's jobs are used; the first run after midnight \
+                     UTC continues"
                 );
                 true
             }
@@ -234,7 +234,7 @@ fn lookback(run: &Run, source: &ReportSource) -> Duration {
     let most = DAY * (budget / 2);
     if wanted > most {
         log::warn!(
-            "report {}: {} h before the bookmark are read again, and not {}, since \
+            "report {}: the lookback is {} h instead of {} h, because \
              `report_jobs_per_event_per_day` is {budget}",
             source.event,
             most.as_secs() / 3600,
@@ -264,7 +264,9 @@ fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) 
     let window = run.window(report.stream.name, reached, lookback)?;
     let oldest = oldest_start(run.started_at()?);
     if window.from < oldest {
-        log::warn!("report {event}: the API gives no rows before {oldest}; it starts there");
+        log::warn!(
+            "report {event}: the API has no rows from before {oldest}; reading starts there"
+        );
     }
     let whole = Window {
         from: window.from.max(oldest),

@@ -134,7 +134,10 @@ pub fn for_each_member<E: From<BadFile>>(
         })?;
     }
     match members == 0 && notes > 0 {
-        true => Err(BadFile::Unusable("the zip has notes of a Mac and no report".into()).into()),
+        true => Err(BadFile::Unusable(
+            "the zip has only files added by macOS, and no report".into(),
+        )
+        .into()),
         false => Ok(()),
     }
 }
