@@ -195,7 +195,7 @@ fn nothing_is_lost_while_the_account_changes() {
         }
         assert_once(&first, "messages");
         assert!(
-            first.stderr.contains("WARNING walk: of the users, "),
+            first.stderr.contains(" no longer found (404 or 410)"),
             "{}",
             first.stderr
         );

@@ -114,7 +114,7 @@ fn parts_that_overlap_are_written_and_told_of() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let whole = sandbox.truth(CSAT).len();
     assert_eq!(run.of_type("RECORD").len(), 2 * whole);
-    let words = "rows that are in both stand twice in the target";
+    let words = "rows that are in both will be in the target twice";
     assert_eq!(run.stderr.matches(words).count(), 1, "{}", run.stderr);
 }
 
@@ -200,11 +200,7 @@ fn a_time_that_is_empty_twice_is_taken_to_be_empty() {
         .succeed();
     assert_eq!(run.bookmark(CSAT), day(&sandbox, 0));
     assert_eq!(posts(&sandbox).len(), 2);
-    assert!(
-        run.stderr.contains("it is taken to be empty"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("it counts as empty"), "{}", run.stderr);
     // Figures of a day can't be asked for in pieces.
     let stream = "report_agent_performance";
     sandbox.with_options(|options| options.quirks.reports.hole_over = Some(1));
@@ -386,7 +382,11 @@ fn rows_outside_of_the_time_of_their_part_are_counted() {
     let text = b"agent_id,created_at\n1,2020-01-02\n2,2020-01-02\n";
     let run = run_with(STREAM, EVENT, text, |tap| tap);
     assert_eq!((run.code, run.records(STREAM).len()), (Some(0), 2));
-    assert!(run.stderr.contains("2 rows of job"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains(" has 2 rows outside the time"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]
