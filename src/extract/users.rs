@@ -316,7 +316,9 @@ impl<'a> Users<'a> {
     }
 
     /// Reads an unproven window again, until a reading is proven, or all users
-    /// of an unchanged set have arrived, or two readings are equal.
+    /// of an unchanged set have arrived, or all readings so far are equal. A few
+    /// users on several pages may come in the same order by chance, so their
+    /// window is read as often as allowed.
     fn read_again(
         &self,
         pager: &Pager,
