@@ -12,7 +12,7 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 const DESCRIPTION: &str = env!("CARGO_PKG_DESCRIPTION");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What this tap can do, in Meltano's words.
+/// The capabilities, named as Meltano names them.
 const CAPABILITIES: [&str; 8] = [
     "catalog",
     "properties",
@@ -24,7 +24,7 @@ const CAPABILITIES: [&str; 8] = [
     "structured-logging",
 ];
 
-/// How the description is printed.
+/// The output format of the description.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 pub enum Format {
     Text,
@@ -32,7 +32,7 @@ pub enum Format {
     Markdown,
 }
 
-/// The description of this program, ending with a line end.
+/// Describes this program. The text ends with a newline.
 pub fn describe(format: Format) -> String {
     let schema = config::schema();
     match format {
@@ -65,8 +65,8 @@ fn is_required(schema: &Value, name: &str) -> bool {
     required.is_some_and(|required| required.iter().any(|item| item == name))
 }
 
-/// The default as it is written in a config file; `required` where it has to
-/// be written there.
+/// The default, as written in a config file, or `required` if the setting has
+/// none and must be given.
 fn default(schema: &Value, name: &str, setting: &Value) -> String {
     match setting.get("default") {
         Some(default) => default.to_string(),
@@ -116,7 +116,7 @@ fn markdown(schema: &Value) -> String {
     out
 }
 
-/// The types that a setting may have.
+/// The types that a setting accepts.
 fn kind(types: &Value) -> String {
     match types.as_array() {
         Some(types) => types.iter().map(word).collect::<Vec<_>>().join(" or "),

@@ -1,4 +1,5 @@
-//! The command line: what the program was asked to do, and its exit code.
+//! The command line: parses the arguments, runs the action and sets the exit
+//! code.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -92,8 +93,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// The arguments; none where they only asked for help or the version, which
-/// was printed.
+/// Parses the arguments. Returns `None` if they only asked for help or the
+/// version, which clap has printed.
 fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Args>> {
     let error = match Args::try_parse_from(arguments) {
         Ok(args) => return Ok(Some(args)),
@@ -107,7 +108,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Args>> 
         return Ok(None);
     }
     if error.kind() == ErrorKind::UnknownArgument && !is_flag(&error) {
-        // It may be the token.
+        // The argument may be the token, so the message doesn't quote it.
         let problem = "an argument is not a flag, nor the value of one; see --help";
         return Err(Error::Usage(problem.into()));
     }
@@ -120,7 +121,7 @@ fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Option<Args>> 
     )))
 }
 
-/// Whether the argument that isn't known begins like a flag.
+/// Whether the unknown argument looks like a flag.
 fn is_flag(error: &clap::Error) -> bool {
     let argument = error.get(ContextKind::InvalidArg);
     argument.is_some_and(|argument| argument.to_string().starts_with('-'))
@@ -160,8 +161,8 @@ fn act(args: Args) -> Result<()> {
     sync::run(&config, selected, state)
 }
 
-/// The state of the account, from a file if there is one. On loopback there is
-/// a test or a proxy, whose address says nothing of the account.
+/// Reads the state, or starts an empty one, for this account. On loopback, the
+/// account is unknown, because the host is a test server or a proxy.
 fn read_state(path: Option<&Path>, config: &Config) -> Result<State> {
     let names = Names {
         is_stream: &|name| streams::find(name).is_some(),

@@ -1,5 +1,5 @@
-//! The settings: read from files and the environment, checked against
-//! `schemas/config.json`, which is their one source.
+//! The settings: read from files and the environment, and checked against
+//! `schemas/config.json`, which defines them all.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -21,24 +21,25 @@ use crate::timestamp;
 /// The JSON Schema of the config file.
 pub const SCHEMA: &str = include_str!("../schemas/config.json");
 
-/// The word that stands for the environment in place of a config file.
+/// Given in place of a config file, this means the environment.
 const ENVIRONMENT: &str = "ENV";
 
-/// What a setting's environment variable begins with.
+/// The prefix of the environment variables.
 const PREFIX: &str = "TAP_FRESHCHAT_";
 
-/// The `User-Agent` header unless the setting says otherwise.
+/// The default `User-Agent` header.
 const USER_AGENT: &str = concat!("tap-freshchat/", env!("CARGO_PKG_VERSION"));
 
-/// A secret of fewer characters may be part of another setting by chance.
+/// Shorter secrets are not searched for in other settings, where they may occur
+/// by chance.
 const SHORTEST_SECRET: usize = 8;
 
-/// A config that was checked.
+/// A checked config.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Base address, from `api_url` or `domain`.
+    /// The base address, from `api_url` or `domain`.
     pub address: Address,
-    /// Every other setting.
+    /// All other settings.
     pub settings: Settings,
 }
 
@@ -48,7 +49,8 @@ pub struct Config {
 pub enum ConversationDiscovery {
     Users,
     Reports,
-    /// The users at first and every `reconcile_days`, and the reports between.
+    /// The users at first and then every `reconcile_days`, and the reports in
+    /// between.
     Auto,
 }
 
@@ -103,17 +105,17 @@ pub struct Settings {
     pub user_agent: String,
 }
 
-/// How far before their bookmarks report streams are read again.
+/// How far before its bookmark each report is read again.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(untagged)]
 pub enum ReportLookback {
-    /// Each for as long as its rows may change.
+    /// For each report, as long as its rows may change.
     #[default]
     ByEvent,
-    /// All alike.
+    /// The same for all reports.
     #[serde(deserialize_with = "hours")]
     All(Duration),
-    /// These events, by their names in the API, in hours.
+    /// In hours, by the event's name in the API. Other reports use their own.
     Named(HashMap<String, f64>),
 }
 
@@ -126,17 +128,17 @@ impl ReportLookback {
             ReportLookback::All(lookback) => *lookback,
             ReportLookback::Named(events) => events
                 .get(source.event)
-                // The schema bounds it.
+                // The schema limits the hours, so this can't panic.
                 .map_or(own, |hours| Duration::from_secs_f64(hours * 3600.0)),
         }
     }
 }
 
-/// Reads the sources in their order; later ones win, and the environment wins
-/// over files wherever it stands.
+/// Reads the sources in order. Later ones win, and the environment always wins
+/// over files.
 ///
-/// A text may be a secret that was put into the wrong setting: no message
-/// quotes one.
+/// No message quotes a string value, because it may be a secret in the wrong
+/// setting.
 ///
 /// # Errors
 /// [`Error::File`], [`Error::Shape`] and [`Error::Setting`], which name the
@@ -179,15 +181,15 @@ pub fn is_setting(name: &str) -> bool {
     properties(&schema()).contains_key(name)
 }
 
-/// The values read so far, and where each came from.
+/// The values read so far, and the origin of each.
 #[derive(Default)]
 struct Merged {
     values: Map<String, Value>,
     origins: HashMap<String, String>,
     sources: Vec<String>,
-    /// Names that are not settings, with the file of each.
+    /// Names that are not settings, each with its file.
     unknown: Vec<(String, String)>,
-    /// Also those that a later source replaced.
+    /// All secrets seen, including those that a later source replaced.
     secrets: Vec<String>,
 }
 
@@ -195,7 +197,7 @@ impl Merged {
     fn read_file(&mut self, path: &Path, schema: &Value) -> Result<()> {
         let values: Value = crate::files::read_json("config", path)?;
         let origin = path.display().to_string();
-        // Said here, and not by the parser, whose message would show the value.
+        // Checked here because the parser's message would show the value.
         let Value::Object(values) = values else {
             return Err(Error::Shape {
                 what: "config",
@@ -241,7 +243,7 @@ impl Merged {
         self.values.insert(name, value);
     }
 
-    /// Where a setting came from, or where it could have come from.
+    /// Where a setting came from, or where it was expected.
     fn origin(&self, name: &str) -> String {
         match self.origins.get(name) {
             Some(origin) => origin.clone(),
@@ -253,8 +255,8 @@ impl Merged {
     }
 
     fn check(mut self, schema: &Value) -> Result<Config> {
-        // Nulls and empty texts are what templates without a value leave, and
-        // Meltano for an empty variable: as if not set.
+        // Templates leave nulls and empty strings for missing values, and
+        // Meltano sets an empty variable. Both count as not set.
         self.values
             .retain(|_, value| !value.is_null() && value != "");
         for secret in &self.secrets {
@@ -297,8 +299,9 @@ impl Merged {
         Ok(())
     }
 
-    /// A secret in another setting would go where it doesn't belong: into a
-    /// host name, or a header for the storage.
+    /// Checks that no other setting contains a secret. Such a setting would
+    /// send it elsewhere: as part of a host name, or in a header to the file
+    /// storage.
     fn check_secrets(&self, schema: &Value) -> Result<()> {
         let long = |secret: &&String| secret.len() >= SHORTEST_SECRET;
         let secrets: Vec<String> = self
@@ -316,14 +319,14 @@ impl Merged {
                 return Err(setting(
                     &self.origin(name),
                     name,
-                    "holds a secret, such as the token, which belongs in its own setting alone",
+                    "contains a secret, such as the token, which belongs only in its own setting",
                 ));
             }
         }
         Ok(())
     }
 
-    /// Texts that go into headers must be ones that a header can hold.
+    /// Checks that values sent as headers are valid header values.
     fn check_headers(&self, settings: &Settings) -> Result<()> {
         let token = settings.api_token.expose();
         let texts = [
@@ -350,8 +353,8 @@ impl Merged {
     }
 
     fn validate(&self, schema: &Value) -> Result<()> {
-        // Dates are looked at later: RFC 3339, which `format` means, is only
-        // one of their forms.
+        // Dates are checked later, because the schema's `format` allows only
+        // RFC 3339, and the tap accepts more.
         let validator = jsonschema::options()
             .should_validate_formats(false)
             .build(schema)
@@ -362,8 +365,8 @@ impl Merged {
         };
         let path = error.instance_path().to_string();
         let name = path.split('/').nth(1).unwrap_or_default();
-        // A number is not a secret. Any other value may be, and so may the name
-        // of a member within it.
+        // The message may quote a number, but no other value and no member
+        // name: these may be secrets.
         let problem = match (error.kind(), error.instance().as_ref()) {
             (Kind::Required { property }, _) if path.is_empty() => {
                 let name = property.as_str().unwrap_or_default();
@@ -401,13 +404,13 @@ fn setting(origin: &str, name: &str, problem: impl ToString) -> Error {
     }
 }
 
-/// The text of an environment variable as the setting's type, or the name of
-/// the type that it isn't.
+/// Converts an environment variable to the setting's type. The error is the
+/// name of the expected type.
 fn cast(text: String, property: &Value) -> std::result::Result<Value, &'static str> {
     if property["type"].is_array() {
         return match serde_json::from_str(&text) {
             Ok(value @ (Value::Number(_) | Value::Object(_))) => Ok(value),
-            _ => Err("number and no JSON object"),
+            _ => Err("a number or a JSON object"),
         };
     }
     match property["type"].as_str().unwrap_or_default() {

@@ -1,4 +1,4 @@
-//! The one error type, its wording, and the exit code of each error.
+//! The error type, its messages and its exit codes.
 
 use std::fmt;
 use std::io;
@@ -16,20 +16,20 @@ use crate::timestamp;
 pub enum Error {
     /// The command line is wrong.
     Usage(String),
-    /// A file that the command line names can't be read.
+    /// A file given on the command line can't be read.
     File {
         what: &'static str,
         path: PathBuf,
         source: Arc<io::Error>,
     },
-    /// A file isn't JSON, or not of the shape that it should have.
+    /// A file isn't JSON, or doesn't have the expected shape.
     Shape {
         what: &'static str,
         path: PathBuf,
         field: String,
         problem: String,
     },
-    /// A setting is missing or has a value that it can't have.
+    /// A setting is missing or invalid.
     Setting {
         origin: String,
         setting: String,
@@ -37,28 +37,28 @@ pub enum Error {
     },
     /// The catalog names a stream that this tap doesn't have.
     UnknownStream { path: PathBuf, stream: String },
-    /// The API answered with a status that no retry mends.
+    /// The API answered with an error status that retries can't fix.
     Api(Box<ApiError>),
-    /// The account has no report of this event.
+    /// The account has no report for this event.
     UnknownEvent(Box<ApiError>),
     /// The API refused the token.
     Unauthorized { host: String, trace: Option<String> },
     /// This machine's clock and the server's are too far apart.
     Clocks(ClocksDiffer),
-    /// The API sent the client elsewhere; the token doesn't go there.
+    /// The API redirects to another host, where the token must not go.
     Redirected { request: String, to: String },
-    /// The answer is no JSON: most often the host is no Freshchat account.
+    /// The answer isn't JSON. Usually the host is not a Freshchat account.
     NotJson {
         request: String,
         host: String,
         problem: String,
     },
-    /// The answer is JSON, but not what the document says.
+    /// The answer is JSON, but not what the API document describes.
     Unexpected { request: String, problem: String },
-    /// No answer came.
+    /// No answer arrived.
     Transport { request: String, problem: String },
-    /// So many of the users or conversations answered 403, 404 or 410 that it
-    /// is the endpoint that is broken.
+    /// So many users or conversations answered 403, 404 or 410 that the
+    /// endpoint itself seems broken.
     EndpointBroken {
         unreadable: u64,
         asked: u64,
@@ -66,23 +66,23 @@ pub enum Error {
     },
     /// Some users or conversations can't be read; the state names them.
     ChildrenMissed { children: String, last: Box<Error> },
-    /// More of them can't be read than the state has room for.
+    /// More users or conversations can't be read than the state can hold.
     TooManyMissed { children: String, last: Box<Error> },
-    /// The bookmark of a stream has something that can't be read.
+    /// The bookmark of a stream contains something invalid.
     BadBookmark {
         stream: &'static str,
         problem: String,
     },
-    /// A raw report can't be had, or can't be read.
+    /// A raw report can't be obtained or read.
     Report {
         event: &'static str,
         problem: String,
     },
-    /// A raw report can't be had that names the conversations to read.
+    /// A raw report that names the conversations to read can't be obtained.
     Discovery(Box<Error>),
-    /// A temporary file can't be made, read or written.
+    /// A temporary file can't be created, read or written.
     TemporaryFile(Arc<io::Error>),
-    /// A bookmark lies ahead of the run's start.
+    /// A bookmark is later than the start of the run.
     Ahead {
         stream: &'static str,
         bookmark: DateTime<Utc>,
@@ -90,23 +90,23 @@ pub enum Error {
     },
     /// Writing to stdout failed.
     Output(Arc<io::Error>),
-    /// The reader of stdout went away.
+    /// The reader of stdout is gone.
     StdoutClosed,
-    /// Something else ended first, such as the whole run, or the consumer of a producer thread;
-    /// its error is the one to show.
+    /// Something else ended first, such as the run or the consumer of a
+    /// producer thread. Its error is the one to show.
     Stopped,
-    /// Some streams failed; each was reported when it did.
+    /// Some streams failed. Each was reported at that time.
     StreamsFailed {
         failed: Vec<String>,
         selected: usize,
     },
-    /// Every selected stream was refused.
+    /// The API refused every selected stream.
     NothingReadable { selected: usize },
-    /// `--test` found an endpoint that doesn't answer as it should.
+    /// `--test` found an endpoint that doesn't answer as expected.
     TestFailed { failed: usize },
 }
 
-/// An answer of the API that is an error.
+/// An error answer of the API.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
     /// The endpoint's template, such as `users/{id}/conversations`.
@@ -115,13 +115,13 @@ pub struct ApiError {
     pub request: String,
     /// The HTTP status.
     pub status: u16,
-    /// The API's own code word, such as `WRONG_PAGE`, or empty.
+    /// The API's error code, such as `WRONG_PAGE`, or empty.
     pub code: String,
-    /// The API's own message, or the beginning of the body.
+    /// The API's error message, or the beginning of the body.
     pub message: String,
     /// The `X-Trace-ID` header, which Freshchat's support asks for.
     pub trace: Option<String>,
-    /// How long the API asks to wait before the next try.
+    /// How long the API asks to wait before a retry.
     pub retry_after: Option<Duration>,
 }
 
@@ -129,8 +129,8 @@ pub struct ApiError {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// The process's exit code: 2 for what is found before any request, 1 for
-    /// a failed stream, 0 for a reader that went away.
+    /// The exit code of the process: 2 for errors found before any request, 1
+    /// for a failed stream, 0 if the reader of stdout is gone.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Usage(_)
@@ -163,7 +163,7 @@ impl Error {
         }
     }
 
-    /// Whether no further stream can succeed after this error.
+    /// Whether no other stream can succeed after this error.
     pub fn ends_run(&self) -> bool {
         matches!(
             self,
@@ -175,13 +175,12 @@ impl Error {
         )
     }
 
-    /// A temporary file can't be made, read or written.
     pub fn temporary_file(source: io::Error) -> Self {
         Error::TemporaryFile(Arc::new(source))
     }
 
-    /// The answer with which the API refuses a whole endpoint, and not one
-    /// thing of it; a permission is never about one thing.
+    /// The answer, if it refuses a whole endpoint and not a single object. A
+    /// 403 is never about a single object.
     pub fn refusal(&self) -> Option<&ApiError> {
         match self {
             Error::Api(error) => Some(&**error),
@@ -190,7 +189,7 @@ impl Error {
         .filter(|error| error.status == 403 || !error.endpoint.contains('{'))
     }
 
-    /// The status of an answer that is an error, if this is one.
+    /// The HTTP status, if this is an error answer.
     pub fn status(&self) -> Option<u16> {
         match self {
             Error::Api(error) => Some(error.status),
@@ -198,20 +197,20 @@ impl Error {
         }
     }
 
-    /// Whether what was asked for is not there.
+    /// Whether the requested object doesn't exist.
     pub fn is_absent(&self) -> bool {
         matches!(self.status(), Some(404 | 410))
     }
 
-    /// Whether the account or the token lacks what was asked for: a permission,
-    /// an endpoint, or an event among the reports.
+    /// Whether the account or the token lacks something: a permission, an
+    /// endpoint, or an event of the reports.
     pub fn is_lack(&self) -> bool {
         let refusal = self.refusal();
         matches!(self, Error::UnknownEvent(_))
             || refusal.is_some_and(|answer| matches!(answer.status, 403 | 404))
     }
 
-    /// Whether the request was tried again in vain, as often as the settings
+    /// Whether the request failed even after all retries that the settings
     /// allow.
     pub fn took_all_retries(&self) -> bool {
         match self {
@@ -220,8 +219,8 @@ impl Error {
         }
     }
 
-    /// Whether it is the answer, or the lack of one, to one request, and says
-    /// nothing of others.
+    /// Whether the error concerns a single request, and says nothing about
+    /// others.
     pub fn is_of_request(&self) -> bool {
         matches!(
             self,
@@ -235,7 +234,7 @@ impl Error {
 }
 
 impl From<io::Error> for Error {
-    /// The only plain I/O of the program is its stdout.
+    /// Plain I/O errors come only from stdout.
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Error::StdoutClosed,
@@ -286,7 +285,7 @@ impl fmt::Display for Error {
             }
             Error::Clocks(differ) => write!(
                 f,
-                "{differ}: bookmarks by a wrong clock lose records; set the clocks right and \
+                "{differ}; with a wrong clock, bookmarks skip records. Set the clocks right and \
                  run again"
             ),
             Error::Redirected { request, to } => write!(
@@ -300,8 +299,8 @@ impl fmt::Display for Error {
                 problem,
             } => write!(
                 f,
-                "{request}: {host} answered with no JSON ({problem}); \
-                 is this the account's host? Check `domain`"
+                "{request}: {host} answered without JSON ({problem}); is this the account's \
+                 host? Check `domain`"
             ),
             Error::Unexpected { request, problem } | Error::Transport { request, problem } => {
                 write!(f, "{request}: {problem}")
@@ -312,18 +311,18 @@ impl fmt::Display for Error {
                 first,
             } => write!(
                 f,
-                "{unreadable} of {asked} requests answered 403, 404 or 410, so that the endpoint \
-                 itself seems to be broken; the first: {first}"
+                "{unreadable} of {asked} requests answered 403, 404 or 410, so the endpoint \
+                 itself seems to be broken; the first answer: {first}"
             ),
             Error::ChildrenMissed { children, last } => write!(
                 f,
-                "{children} could not be read; the next runs try them again, and all others are \
+                "{children} could not be read; the next run tries again, and everything else is \
                  complete; the last answer: {last}"
             ),
             Error::TooManyMissed { children, last } => write!(
                 f,
-                "{children} could not be read, which are more than the state has room for: the \
-                 bookmark stays; the last answer: {last}"
+                "{children} could not be read, which is more than the state can hold; the \
+                 bookmark doesn't move; the last answer: {last}"
             ),
             Error::BadBookmark { stream, problem } => {
                 write!(f, "state: stream `{stream}`: {problem}")
@@ -331,12 +330,13 @@ impl fmt::Display for Error {
             Error::Report { event, problem } => write!(f, "report {event}: {problem}"),
             Error::Discovery(error) => write!(
                 f,
-                "the reports that name the conversations can't all be read: {error}; \
-                 `conversation_discovery` `users` goes without them"
+                "the reports that name the conversations can't all be read: {error}; set \
+                 `conversation_discovery` to `users` to run without them"
             ),
             Error::TemporaryFile(source) => write!(
                 f,
-                "a temporary file: {source}; is there room in the folder for temporary files (TMPDIR)?"
+                "temporary file: {source}; is there space in the folder for temporary files \
+                 (TMPDIR)?"
             ),
             Error::Ahead {
                 stream,
@@ -344,8 +344,8 @@ impl fmt::Display for Error {
                 started_at,
             } => write!(
                 f,
-                "its bookmark, {}, lies ahead of this run's start, {}, by more than \
-                 `lookback_seconds`: a clock was or is wrong. Set \
+                "its bookmark, {}, is ahead of this run's start, {}, by more than \
+                 `lookback_seconds`: a clock is or was wrong. Set \
                  `bookmarks.{stream}.replication_key_value` in the state to a time before that, \
                  or remove `bookmarks.{stream}` to begin at `start_date`",
                 timestamp::format(*bookmark),

@@ -1,4 +1,4 @@
-//! Reading the files that the command line names.
+//! Reads the files given on the command line.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,14 +7,15 @@ use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
 
-/// What Windows editors begin a file with.
+/// The UTF-8 byte order mark, which Windows editors write at the start of a
+/// file.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads a file, without a byte order mark. `what` says what the file is, for
+/// Reads a file, without its byte order mark. `what` names the kind of file for
 /// messages: `config`, `catalog` or `state`.
 ///
 /// # Errors
-/// [`Error::File`] where it can't be read.
+/// [`Error::File`] if it can't be read.
 pub fn read(what: &'static str, path: &Path) -> Result<Vec<u8>> {
     let mut bytes = std::fs::read(path).map_err(|source| Error::File {
         what,
@@ -30,8 +31,8 @@ pub fn read(what: &'static str, path: &Path) -> Result<Vec<u8>> {
 /// Reads a JSON file.
 ///
 /// # Errors
-/// [`Error::File`] where it can't be read; [`Error::Shape`] where it isn't
-/// JSON or not of the type's shape, with the path of the field.
+/// [`Error::File`] if it can't be read; [`Error::Shape`], with the path of the
+/// field, if it isn't JSON or doesn't match the type.
 pub fn read_json<T: DeserializeOwned>(what: &'static str, path: &Path) -> Result<T> {
     let bytes = read(what, path)?;
     let shape = |field: String, problem: String| Error::Shape {

@@ -1,9 +1,9 @@
 //! `tap-freshchat`, a Singer tap for Freshchat.
 //!
-//! A run enters in [`cli`], which reads the [`config`] and hands the selected
-//! rows of the table ([`streams`]) to [`sync`]. There, [`extract`] reads each
-//! from the API ([`freshchat`]) and writes it as Singer messages ([`singer`]).
-//! `freshchat` and `singer` don't know each other.
+//! [`cli`] starts a run: it reads the [`config`] and passes the selected rows
+//! of the table ([`streams`]) to [`sync`]. For each row, [`extract`] reads the
+//! records from the API ([`freshchat`]) and writes them as Singer messages
+//! ([`singer`]). `freshchat` and `singer` don't know each other.
 
 mod about;
 mod check;
@@ -27,12 +27,12 @@ mod watch;
 pub use about::about;
 pub use cli::run;
 
-/// The names of all streams, in the order in which they are synced.
+/// The names of all streams, in the order of the table.
 pub fn stream_names() -> Vec<&'static str> {
     streams::STREAMS.iter().map(|stream| stream.name).collect()
 }
 
-/// The names of the streams that are synced unless a catalog says otherwise.
+/// The names of the streams that are synced without a catalog.
 pub fn default_stream_names() -> Vec<&'static str> {
     let selected = select::by_default();
     selected

@@ -1,6 +1,6 @@
-//! Log lines on stderr, each one line: a level, a space and the message, or a
-//! JSON object with the fields of the Singer SDK's structured logs, which
-//! Meltano reads.
+//! Log lines on stderr. Each is a single line: a level, a space and the
+//! message, or a JSON object with the fields of the Singer SDK's structured
+//! logs, which Meltano reads.
 
 use std::io::Write;
 use std::path::Path;
@@ -16,23 +16,24 @@ use crate::secret::redact;
 
 static LOGGER: Logger = Logger;
 static FORMAT: OnceLock<Format> = OnceLock::new();
-/// Whether the last line is printed.
+/// Whether the last line was printed.
 static ENDED: Mutex<bool> = Mutex::new(false);
 
-/// Messages are cut at so many characters: a server's words may have no end.
+/// The maximum length of a message in characters. A server's error text can be
+/// of any length.
 const LONGEST: usize = 1000;
 
-/// What a Singer metric begins with, in the form of the Singer libraries.
+/// The prefix of Singer metrics, as the Singer libraries write it.
 const METRIC: &str = "METRIC: ";
 
-/// The variable by which Meltano names a log configuration for taps built with
-/// the Singer SDK.
+/// The variable with the path of a log configuration. Meltano sets it for taps
+/// built with the Singer SDK.
 const SDK_CONFIG: &str = "SINGER_SDK_LOG_CONFIG";
 
-/// The part of that configuration that asks for JSON.
+/// The formatter in that configuration that asks for JSON.
 const SDK_FORMATTER: &str = "singer_sdk.logging.StructuredFormatter";
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
 pub enum Format {
     /// `INFO message`
@@ -43,9 +44,9 @@ pub enum Format {
 
 struct Logger;
 
-/// Starts logging at the given level. Without a format, it is JSON if Meltano
-/// asks for that. Lines of other crates are not shown: they would print
-/// headers.
+/// Starts logging at the given level. Without a format, logs are JSON if
+/// Meltano asks for it. Lines of other crates are not shown, because they would
+/// print headers.
 pub fn start(level: LevelFilter, format: Option<Format>) {
     FORMAT.get_or_init(|| format.unwrap_or_else(format_of_environment));
     if log::set_logger(&LOGGER).is_ok() {
@@ -53,24 +54,24 @@ pub fn start(level: LevelFilter, format: Option<Format>) {
     }
 }
 
-/// Whether lines are for programs and not for people.
+/// Whether lines are written for programs, not for people.
 pub fn is_json() -> bool {
     FORMAT.get() == Some(&Format::Json)
 }
 
-/// Prints the line that ends a run that failed. No level switches it off, and
-/// no line comes after it.
+/// Prints the line that ends a failed run. It is shown at every log level, and
+/// no line follows it.
 pub fn critical(message: &str) {
     print("CRITICAL", message);
 }
 
-/// Prints a warning while no level is known.
+/// Prints a warning before the log level is known.
 pub fn warning(message: &str) {
     print("WARNING", message);
 }
 
-/// JSON if the configuration that the environment names asks for it; a file
-/// of another form is some other program's.
+/// JSON, if the log configuration in the environment asks for it. A file in
+/// another form belongs to some other program, and is ignored.
 fn format_of_environment() -> Format {
     let formatters = std::env::var_os(SDK_CONFIG)
         .and_then(|path| std::fs::read(Path::new(&path)).ok())
@@ -84,9 +85,9 @@ fn format_of_environment() -> Format {
 }
 
 fn print(level: &str, message: &str) {
-    // A server's words must not steer the terminal, nor begin a line.
+    // A server's text must not control the terminal or start a new line.
     let mut message = without_keys(&redact(message.replace(char::is_control, " ")));
-    // A metric is the program's own, and has to stay JSON.
+    // A metric is written by the tap itself, and must remain valid JSON.
     if let Some((end, _)) = message.char_indices().nth(LONGEST)
         && !message.starts_with(METRIC)
     {
@@ -96,7 +97,7 @@ fn print(level: &str, message: &str) {
     let line = if is_json() {
         structured(level, &message).to_string()
     } else if message.starts_with(METRIC) && progress::is_shown() {
-        // The live lines say the same.
+        // The live lines show the same numbers.
         return;
     } else {
         format!("{level} {message}")
@@ -111,7 +112,7 @@ fn print(level: &str, message: &str) {
     });
 }
 
-/// The text without what may be a key in its addresses: a user name and a
+/// Removes what may be a key from the addresses in a text: the user name and
 /// password before the host, and the query.
 fn without_keys(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
@@ -160,7 +161,7 @@ fn structured(level: &str, message: &str) -> Value {
     line
 }
 
-/// The stream that a line is about: such lines begin with "stream `name`:".
+/// The stream that a line is about. Such lines begin with "stream `name`:".
 fn stream_of(message: &str) -> Option<&str> {
     let (name, _) = message.strip_prefix("stream `")?.split_once("`:")?;
     Some(name)

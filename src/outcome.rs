@@ -1,4 +1,4 @@
-//! What became of each stream, and of the run.
+//! The outcome of each stream and of the run.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::singer::metrics;
 use crate::streams::Stream;
 use crate::timestamp;
 
-/// What became of a stream.
+/// The outcome of a stream.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Status {
     Complete,
-    /// The token may not read it, or the account doesn't have it.
+    /// The token may not read the stream, or the account doesn't have it.
     Unavailable,
     Failed,
 }
 
-/// A row of the closing table.
+/// A row of the summary table.
 pub struct Row {
     pub stream: &'static Stream,
     records: u64,
@@ -29,8 +29,8 @@ pub struct Row {
 }
 
 impl Row {
-    /// Says what became of a stream, which `completed_at` an earlier run was
-    /// complete.
+    /// Logs and records the outcome of a stream. `completed_at` is the last
+    /// time that an earlier run completed it.
     pub fn new(
         stream: &'static Stream,
         records: u64,
@@ -56,8 +56,8 @@ impl Row {
     }
 }
 
-/// The status that a stream's error means. A stream is unavailable only if it
-/// never was otherwise: what worked and is refused now is a failure.
+/// The status that follows from a stream's error. A stream is unavailable only
+/// if it never worked: being refused now after it worked before is a failure.
 fn judge(
     stream: &Stream,
     error: &Error,
@@ -73,7 +73,7 @@ fn judge(
     };
     match completed_at {
         _ if matches!(error, Error::Stopped) => {
-            log::warn!("stream `{name}`: the run ends before it is complete");
+            log::warn!("stream `{name}`: the run ended before it was complete");
             Status::Failed
         }
         None if lacks && records == 0 => {
@@ -86,7 +86,7 @@ fn judge(
         }
         Some(completed_at) if lacks => {
             log::error!(
-                "stream `{name}`: it was complete at {}, and is refused now: {error}",
+                "stream `{name}`: it was complete at {}, but is refused now: {error}",
                 timestamp::format(completed_at)
             );
             Status::Failed

@@ -1,4 +1,5 @@
-//! A string that never shows itself, and the secrets that no output may show.
+//! A string that is never printed by accident, and the secrets to mask in all
+//! output.
 
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
@@ -8,17 +9,17 @@ use serde::Deserialize;
 /// The secrets of this run.
 static SECRETS: RwLock<Vec<Secret>> = RwLock::new(Vec::new());
 
-/// What stands in a message where a secret would have stood.
+/// Replaces a secret in messages.
 const MASK: &str = "***";
 
-/// The API token. `Debug` prints a mask, and there is no `Display`; the only
-/// way to the text is [`Secret::expose`], which the client calls once.
+/// A secret, such as the API token. `Debug` prints a mask, and there is no
+/// `Display`. The text is available only through [`Secret::expose`].
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps a text as a secret.
+    /// Marks a text as secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -28,8 +29,8 @@ impl Secret {
         &self.0
     }
 
-    /// The text with every occurrence of the secret masked. An API that echoes
-    /// the request in its error message would otherwise leak the token.
+    /// Masks all occurrences of the secret in a text. An API that echoes the
+    /// request in its error message would otherwise leak the token.
     pub fn redact(&self, text: String) -> String {
         if self.0.is_empty() || !text.contains(&self.0) {
             return text;
@@ -44,7 +45,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Masks this secret in all that is [redacted](redact) from now on.
+/// Masks this secret in everything that is [redacted](redact) from now on.
 pub fn hide(secret: Secret) {
     let mut secrets = SECRETS.write().unwrap_or_else(PoisonError::into_inner);
     secrets.push(secret);

@@ -1,4 +1,4 @@
-//! Which streams and properties to sync: the table and the catalog together.
+//! Selects the streams and properties to sync, from the table and the catalog.
 
 use std::path::Path;
 
@@ -8,15 +8,15 @@ use crate::error::{Error, Result};
 use crate::singer::{Catalog, Entry, Field, Fields, selected_schema};
 use crate::streams::{self, STREAMS, Stream};
 
-/// A stream to sync, and what of it.
+/// A selected stream.
 pub struct Selected {
     pub stream: &'static Stream,
-    /// The properties of its records.
+    /// The properties of the records.
     pub fields: Fields,
-    /// The schema for its SCHEMA message: the selected properties only.
+    /// The schema for the SCHEMA message, with the selected properties only.
     pub schema: Value,
     pub keys: Vec<String>,
-    /// Whether the catalog asks for the whole stream, bookmark or not.
+    /// Whether the catalog asks for the whole stream, whatever the bookmark.
     pub full_table: bool,
 }
 
@@ -36,8 +36,7 @@ pub fn by_default() -> Vec<Selected> {
 /// The streams that a catalog selects, in the table's order.
 ///
 /// # Errors
-/// [`Error::UnknownStream`], and [`Error::Shape`]
-/// where a key isn't in the schema.
+/// [`Error::UnknownStream`], and [`Error::Shape`] if a key isn't in the schema.
 pub fn from_catalog(catalog: &Catalog, path: &Path) -> Result<Vec<Selected>> {
     let unknown = |entry: &&Entry| streams::find(entry.name()).is_none();
     if let Some(entry) = catalog.streams.iter().find(unknown) {
@@ -61,7 +60,7 @@ pub fn from_catalog(catalog: &Catalog, path: &Path) -> Result<Vec<Selected>> {
     Ok(all)
 }
 
-/// The key properties: the catalog's, where it names any.
+/// The key properties: those of the catalog, if it names any.
 fn keys(stream: &Stream, entry: &Entry, path: &Path) -> Result<Vec<String>> {
     let Some(keys) = &entry.key_properties else {
         return Ok(stream.key.iter().map(ToString::to_string).collect());
@@ -83,7 +82,7 @@ fn keys(stream: &Stream, entry: &Entry, path: &Path) -> Result<Vec<String>> {
             what: "catalog",
             path: path.to_owned(),
             field: format!("{}.key_properties", stream.name),
-            problem: format!("`{key}` is no property of the stream"),
+            problem: format!("`{key}` is not a property of the stream"),
         }),
     }
 }
@@ -106,8 +105,8 @@ fn selected(stream: &'static Stream, entry: &Entry, keys: Vec<String>) -> Select
     }
 }
 
-/// The catalog's schema, which its user may have edited; the tap's own where
-/// the catalog has none. Automatic properties are always in.
+/// The catalog's schema, which the user may have edited, or the tap's own if
+/// the catalog has none. Automatic properties are always included.
 fn merge(
     given: &Map<String, Value>,
     known: &Map<String, Value>,
@@ -133,8 +132,8 @@ fn merge(
     merged
 }
 
-/// A property that the tap knows and the catalog leaves out was not selected:
-/// it must not appear under `_extra` as if it were unknown.
+/// Adds the known properties that the catalog leaves out as unselected.
+/// Otherwise they would appear under `_extra` like unknown ones.
 fn add_left_out(fields: &mut Fields, known: Map<String, Value>) {
     let known = Fields::compile(&Value::Object(known), &[], &|_| false);
     for field in known.list() {

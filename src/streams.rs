@@ -1,5 +1,5 @@
-//! THE TABLE: one row per stream. A new plain stream is one row here and one
-//! file under `schemas/`.
+//! The table of streams, one row each. A new plain stream needs one row here
+//! and one file in `schemas/`.
 
 use serde_json::{Map, Value};
 
@@ -8,15 +8,15 @@ use crate::extract::reports::{Aliases, Cut, Identity, RowTime};
 use crate::freshchat::Shape;
 use crate::singer::{Entry, Fields};
 
-/// One row of the table.
+/// A row of the table.
 pub struct Stream {
     pub name: &'static str,
-    /// The text of its JSON Schema.
+    /// The JSON Schema, as text.
     schema: &'static str,
-    /// Key properties: never null, never empty.
+    /// The key properties, which are never null or empty.
     pub key: &'static [&'static str],
-    /// The property that an incremental stream goes by; none: the whole
-    /// stream is read each time.
+    /// The replication key of an incremental stream. Without one, every run
+    /// reads the whole stream.
     pub replication_key: Option<&'static str>,
     pub source: Source,
 }
@@ -25,19 +25,20 @@ pub struct Stream {
 pub enum Source {
     /// A list, or a single object, read from one endpoint.
     List(ListSource),
-    /// `users`, in windows of their update time.
+    /// `users`, read in windows of the update time.
     Users,
-    /// One of the streams that are read in one walk over all conversations.
+    /// A stream that is read in the walk over all conversations.
     Walk(WalkStream),
-    /// One answer for each group.
+    /// One request for each group.
     BusinessHours,
     /// A raw report.
     Report(ReportSource),
-    /// Metrics of closed slices of time.
+    /// Metrics of completed time slices.
     MetricsHistorical,
-    /// Metrics of the moment.
+    /// Current metrics.
     MetricsInstant,
-    /// What other streams find gone; it asks for nothing itself.
+    /// Records that other streams find deleted. It makes no requests of its
+    /// own.
     Deletions,
 }
 
@@ -52,14 +53,14 @@ pub enum WalkStream {
     Messages,
 }
 
-/// An endpoint whose answer holds the records.
+/// An endpoint that returns all records of a stream.
 pub struct ListSource {
     /// The path below the base address.
     pub path: &'static str,
     pub shape: Shape,
-    /// Whether the document says that the list comes in pages.
+    /// Whether the list is documented as paged.
     pub paged: bool,
-    /// Whether other streams ask for something of each record's id.
+    /// Whether other streams make requests for the id of each record.
     pub parents: bool,
 }
 
@@ -67,37 +68,38 @@ pub struct ListSource {
 pub struct ReportSource {
     /// The event's name in the API.
     pub event: &'static str,
-    /// Whether some accounts know the event by its name in lower case only.
+    /// Whether some accounts know the event only by its lower-case name.
     pub lower_case: bool,
-    /// How its time is cut into jobs.
+    /// How the time is cut into jobs.
     pub cut: Cut,
     /// Columns that the API misspells: `(misspelt, property)`.
     pub aliases: Aliases,
-    /// What tells its rows apart for good.
+    /// What identifies a row permanently.
     pub identity: Identity,
-    /// For how long after their time its rows may still change, in hours.
+    /// How long rows may change after their time, in hours.
     pub settled_after_hours: u32,
-    /// Whether it is one of those that together name each conversation that
-    /// changed.
+    /// Whether it is one of the reports that together name every changed
+    /// conversation.
     pub names_conversations: bool,
 }
 
-/// Interactions by all of their names: the first one that a row has counts.
+/// The columns that identify an interaction. The first one that a row has is
+/// used.
 const INTERACTION: &[&[&str]] = &[&["interaction_id", "interaction_raw_id", "conversation_id"]];
 
-/// A row of most reports may still come or change for so long, in hours.
+/// Rows of most reports may still appear or change for this long, in hours.
 const TWO_DAYS: u32 = 48;
 
-/// Ratings, labels and resolutions come late, in hours.
+/// Ratings, labels and resolutions may arrive this late, in hours.
 const TWO_WEEKS: u32 = 14 * 24;
 
 impl ReportSource {
-    /// A report of what happened to interactions.
+    /// A report on interactions.
     const fn of_interactions(event: &'static str) -> Self {
         Self::new(event, INTERACTION, RowTime::Column("created_at"))
     }
 
-    /// A report of what agents did.
+    /// A report on agents.
     const fn of_agents(event: &'static str) -> Self {
         Self::new(event, &[&["agent_id"]], RowTime::Column("created_at"))
     }
@@ -165,7 +167,7 @@ impl ListSource {
     }
 }
 
-/// A row whose schema stands in `schemas/<name>.json`.
+/// A row with the schema `schemas/<name>.json`.
 macro_rules! stream {
     ($name:literal, $key:expr, $replication_key:expr, $source:expr) => {
         Stream {
@@ -178,7 +180,7 @@ macro_rules! stream {
     };
 }
 
-/// A raw report, whose rows are known by an id that the tap makes.
+/// A raw report. The tap computes the id of its rows.
 macro_rules! report {
     ($name:literal, $replication_key:literal, $source:expr) => {
         stream!(
@@ -203,8 +205,8 @@ const ROLES: ListSource = ListSource::new("roles", Shape::List("roles")).paged()
 const OUTBOUND_MESSAGES: ListSource =
     ListSource::new("outbound-messages", Shape::List("outbound_messages"));
 
-/// A message's id is unique within its interaction only, so its time is part
-/// of the identity, too.
+/// A message id is unique only within its interaction. The time is part of the
+/// identity too.
 const CHAT_TRANSCRIPT: ReportSource = ReportSource::new(
     "Chat-Transcript",
     &[&["conversation_id"], &["message_id"]],
@@ -221,18 +223,18 @@ const CLASSIC: ReportSource = ReportSource::new(
 .lower_case()
 .settles_late();
 
-/// The document is not clear on what `report_start_time` is.
+/// The API document doesn't say clearly what `report_start_time` is.
 const AGENT_PERFORMANCE: ReportSource =
     ReportSource::new("Agent-performance", &[&["agent_id"]], RowTime::Period)
         .cut(Cut::ClosedDays)
         .lower_case();
 
-/// The agents, whom metrics are filtered by.
+/// The agents, by which metrics are filtered.
 pub const AGENTS: ListSource = ListSource::new("agents", Shape::List("agents"))
     .paged()
     .parents();
 
-/// The groups, which `business_hours` reads too and metrics are filtered by.
+/// The groups, which `business_hours` reads and by which metrics are filtered.
 pub const GROUPS: ListSource = ListSource::new("groups", Shape::List("groups"))
     .paged()
     .parents();
@@ -284,7 +286,7 @@ pub static STREAMS: [Stream; 32] = [
     report!("report_agent_performance", "_period_end", AGENT_PERFORMANCE),
 ];
 
-/// The stream of this name.
+/// Finds a stream by name.
 pub fn find(name: &str) -> Option<&'static Stream> {
     STREAMS.iter().find(|stream| stream.name == name)
 }
@@ -300,7 +302,7 @@ impl Stream {
         Fields::compile(&Value::Object(self.schema()), &[], &|_| true)
     }
 
-    /// Whether a refusal can mean that the account lacks the feature, or the
+    /// Whether this refusal can mean that the account lacks the feature, or the
     /// token the permission.
     pub fn may_lack(&self, refusal: &ApiError) -> bool {
         match (&self.source, refusal.status) {
@@ -310,13 +312,13 @@ impl Stream {
         }
     }
 
-    /// Whether the stream is synced unless a catalog says otherwise. Reports
-    /// are not: each is a job of its own, of which the API takes one a minute.
+    /// Whether the stream is synced without a catalog. Reports are not, because
+    /// each needs a job, and the API accepts one per minute.
     fn is_default(&self) -> bool {
         !matches!(self.source, Source::Report(_))
     }
 
-    /// What discovery prints for the stream.
+    /// The stream's catalog entry.
     pub fn discover(&self) -> Entry {
         Entry::discovered(
             self.name,

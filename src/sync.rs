@@ -1,5 +1,4 @@
-//! Runs the selected streams, one after the other, and says what became of
-//! each.
+//! Runs the selected streams, and records the outcome of each.
 
 use std::collections::HashMap;
 use std::panic::resume_unwind;
@@ -21,12 +20,12 @@ use crate::singer::{Output, RecordWriter, State, metrics};
 use crate::streams::{STREAMS, Source, Stream};
 use crate::watch;
 
-/// Syncs the streams: the raw reports, which are waiting most of the time,
-/// beside all others.
+/// Syncs the streams. Raw reports run alongside all others, because they mostly
+/// wait.
 ///
 /// # Errors
 /// [`Error::StreamsFailed`] and [`Error::NothingReadable`] at the end; earlier
-/// only what leaves nothing to go on with, such as a refused token.
+/// only errors that end the run, such as a refused token.
 pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()> {
     let output = Arc::new(Output::new(state));
     let client = client(config, |exchange| {
@@ -51,7 +50,7 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
     let mut rows = Vec::new();
     let ended = sync_all(&run, &storage, selected, &mut rows);
     watch::claim_end();
-    // What stopped all threads counts, and not which of them saw it first.
+    // Report what stopped all threads, whichever of them saw it first.
     let ended = client.stop().reason().or(ended?);
     for told in deletions {
         rows.push(told.end(&run, ended.is_some())?);
@@ -69,8 +68,8 @@ pub fn run(config: &Config, selected: Vec<Selected>, state: State) -> Result<()>
     }
 }
 
-/// Syncs the streams, and adds a row for each. The result is what ended the run
-/// early, if anything did.
+/// Syncs the streams, and adds a row for each. Returns the error that ended the
+/// run early, if any.
 fn sync_all(
     run: &Run,
     storage: &Storage,
@@ -80,8 +79,8 @@ fn sync_all(
     let (reports, mut others): (Vec<_>, Vec<_>) = selected
         .into_iter()
         .partition(|it| matches!(it.stream.source, Source::Report(_)));
-    // Plans need the server's time, and the first stream's answer tells it: no
-    // request is made for the time alone.
+    // Plans need the server's time. The first plain stream's answer provides
+    // it, which saves a request.
     if others.first().is_some_and(is_plain) {
         let first = vec![others.remove(0)];
         let ended = sync_group(run, first, rows, extract_each)?;
@@ -99,7 +98,7 @@ fn sync_all(
     let reports = begin_reports(run, reports, conversations.is_some())?;
     let engine = Engine::new(run, storage, reports, conversations)?;
     if conversations.is_some() {
-        // What doesn't wait for reports goes first.
+        // Streams that don't wait for reports go first.
         others.sort_by_key(is_walked);
     }
     let entities = Entities {
@@ -122,8 +121,8 @@ fn sync_all(
     })
 }
 
-/// Those of the streams whose bookmark is not ahead of the run's start. The
-/// others have failed, and get a row.
+/// Returns the streams whose bookmark is not later than the start of the run.
+/// The others fail, and get a row.
 fn with_sound_bookmarks(
     run: &Run,
     selected: Vec<Selected>,
@@ -132,7 +131,8 @@ fn with_sound_bookmarks(
     let mut sound = Vec::new();
     for selected in selected {
         let stream = selected.stream;
-        // Users look at theirs when their first page has told the time.
+        // `users` checks its bookmark after the first page, which provides the
+        // server's time.
         let is_unchecked = selected.full_table || matches!(stream.source, Source::Users);
         let checked = match is_unchecked {
             true => Ok(()),
@@ -165,8 +165,8 @@ struct Entities<'a> {
 }
 
 impl Entities<'_> {
-    /// Syncs them, one group after the other. The result is what ended the run
-    /// early, if anything did.
+    /// Syncs the streams, one group after another. Returns the error that ended
+    /// the run early, if any.
     fn sync(&self, selected: Vec<Selected>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
         for group in groups(selected) {
             let ended = match &self.plan {
@@ -185,9 +185,9 @@ impl Entities<'_> {
     }
 }
 
-/// Syncs the streams of a group, and adds a row for each. An error is in the
-/// result where the run can't go on: within it where the closing table can
-/// still be shown.
+/// Syncs the streams of a group, and adds a row for each. If the run can't
+/// continue, returns the error: as `Ok` if the summary table can still be
+/// shown, and as `Err` if not.
 fn sync_group<'a>(
     run: &'a Run<'a>,
     group: Vec<Selected>,
@@ -229,7 +229,7 @@ fn extract_each(group: &mut [StreamRun]) -> Result<()> {
     group.iter_mut().try_for_each(extract::extract)
 }
 
-/// The stream `deletions`, whose records others write.
+/// The stream `deletions`, whose records are written by other streams.
 struct Told {
     stream: &'static Stream,
     records: progress::Counter,
@@ -237,7 +237,8 @@ struct Told {
 }
 
 impl Told {
-    /// Ends the stream with the run: all others have told what they found.
+    /// Ends the stream at the end of the run, when all others have reported
+    /// their deletions.
     fn end(self, run: &Run, is_cut_short: bool) -> Result<Row> {
         let stream = self.stream;
         if !is_cut_short {
@@ -256,7 +257,8 @@ impl Told {
     }
 }
 
-/// Begins the stream `deletions`, if it is selected, before those that write it.
+/// Begins the stream `deletions`, if it is selected, before the streams that
+/// write to it.
 fn begin_deletions(run: &Run, selected: Vec<Selected>) -> Result<Vec<Told>> {
     let begin = |selected: Selected| {
         let stream = selected.stream;
@@ -272,8 +274,7 @@ fn begin_deletions(run: &Run, selected: Vec<Selected>) -> Result<Vec<Told>> {
     selected.into_iter().map(begin).collect()
 }
 
-/// Adds a row for each report. The result is what ended the run, if anything
-/// did.
+/// Adds a row for each report. Returns the error that ended the run, if any.
 fn add_reports(run: &Run, finished: Vec<Finished>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
     let mut ended = None;
     let mut completed = Vec::new();
@@ -285,9 +286,7 @@ fn add_reports(run: &Run, finished: Vec<Finished>, rows: &mut Vec<Row>) -> Resul
         if !report.selected {
             let (name, requests) = (report.stream.name, report.requests);
             progress::end(name);
-            log::info!(
-                "stream `{name}`: read only for the conversations that it names, {requests} requests"
-            );
+            log::info!("stream `{name}`: read only to find conversations, {requests} requests");
             ended = ended.or(error.filter(Error::ends_run));
             continue;
         }
@@ -308,14 +307,14 @@ fn add_reports(run: &Run, finished: Vec<Finished>, rows: &mut Vec<Row>) -> Resul
     Ok(ended)
 }
 
-/// Where the files of the reports are.
+/// The storage that serves the report files.
 fn storage(config: &Config) -> Storage {
     let settings = &config.settings;
     let loopback = config.address.is_loopback();
     Storage::new(&settings.user_agent, settings.request_timeout, loopback)
 }
 
-/// A client with the config's settings, which has each exchange observed.
+/// A client with these settings, which reports each exchange to `observe`.
 pub fn client(config: &Config, observe: fn(&Exchange)) -> Client {
     let Settings {
         retry_base,
@@ -342,7 +341,7 @@ pub fn client(config: &Config, observe: fn(&Exchange)) -> Client {
     Client::new(options, observe)
 }
 
-/// The plan for those that are streams of the walk, if any are.
+/// The plan of the walk, if any selected stream is part of it.
 fn plan(run: &Run, selected: &[Selected]) -> Result<Option<Plan>> {
     let walked = selected.iter().filter(|selected| is_walked(selected));
     let streams: Vec<_> = walked.map(|it| (it.stream, it.full_table)).collect();
@@ -352,17 +351,18 @@ fn plan(run: &Run, selected: &[Selected]) -> Result<Option<Plan>> {
     }
 }
 
-/// Whether it is read from one list, or one object, without a time.
+/// Whether the stream is read from a list or a single object, without a time
+/// range.
 fn is_plain(selected: &Selected) -> bool {
     matches!(selected.stream.source, Source::List(_))
 }
 
-/// Whether it is read in the walk over all conversations.
+/// Whether the stream is read in the walk over all conversations.
 fn is_walked(selected: &Selected) -> bool {
     matches!(selected.stream.source, Source::Walk(_))
 }
 
-/// The streams, those that are read together in one group.
+/// The streams in groups. Those of the walk form one group.
 fn groups(selected: Vec<Selected>) -> Vec<Vec<Selected>> {
     let mut groups: Vec<Vec<Selected>> = Vec::new();
     for stream in selected {
@@ -377,8 +377,8 @@ fn groups(selected: Vec<Selected>) -> Vec<Vec<Selected>> {
 fn begin_stream<'a>(run: &'a Run<'a>, selected: Selected) -> Result<StreamRun<'a>> {
     let stream = selected.stream;
     let full_table = selected.full_table || stream.replication_key.is_none();
-    // Of a stream with a replication key only a span of time is read, so that
-    // rows which didn't come are not gone.
+    // For a stream with a replication key, only a time range is read, so
+    // missing rows are not deleted ones.
     let whole = stream.replication_key.is_none();
     let version = match whole && run.settings.emit_activate_version_messages {
         true => Some(run.started_at()?.timestamp_millis()),
@@ -398,8 +398,8 @@ fn begin_stream<'a>(run: &'a Run<'a>, selected: Selected) -> Result<StreamRun<'a
     Ok(stream_run)
 }
 
-/// Begins the selected reports, and where `for_conversations` the others that
-/// name conversations, which come first: more waits for them.
+/// Begins the selected reports and, if `for_conversations`, the others that
+/// name conversations. These come first, because more depends on them.
 fn begin_reports<'a>(
     run: &'a Run,
     selected: Vec<Selected>,
@@ -441,7 +441,7 @@ fn begin_reports<'a>(
     Ok(reports)
 }
 
-/// Writes a stream's SCHEMA message, and makes the writer of its records.
+/// Writes a stream's SCHEMA message, and creates the writer for its records.
 fn begin(run: &Run, selected: Selected, version: Option<i64>) -> Result<RecordWriter> {
     let stream = selected.stream;
     log::info!("stream `{}`: started", stream.name);

@@ -1,19 +1,20 @@
-//! Timestamps as the API gives them and as the records carry them.
+//! Timestamps, as the API returns them and as the records contain them.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, SecondsFormat, Timelike, Utc};
 
-/// Milliseconds below this are read as seconds: 1e11 ms is in 1973, 1e11 s in
-/// the year 5138.
+/// Numbers below this are seconds, others milliseconds. 1e11 ms is in 1973;
+/// 1e11 s is in the year 5138.
 const FIRST_MILLISECONDS: u64 = 100_000_000_000;
 
-/// The one form in which timestamps leave: `2026-01-02T03:04:05.678Z`.
+/// Formats a timestamp in the form used in all output:
+/// `2026-01-02T03:04:05.678Z`.
 pub fn format(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
-/// Whether the text already has the form of [`format()`], and is a time that the
-/// calendar knows. A page of records costs no more than a look at the shape and
-/// the range of each number.
+/// Whether the text already has the form of [`format()`] and is a valid time.
+/// Checks only the shape and the range of each number, because it runs for
+/// every timestamp of every record.
 pub fn is_canonical(text: &[u8]) -> bool {
     const SHAPE: &[u8; 24] = b"0000-00-00T00:00:00.000Z";
     let in_range = |at: usize, least: &[u8], most: &[u8]| {
@@ -33,7 +34,7 @@ pub fn is_canonical(text: &[u8]) -> bool {
         && in_range(17, b"00", b"59")
 }
 
-/// The last day of the month that a date begins with, `yyyy-mm`.
+/// The last day of the month of a date that begins with `yyyy-mm`.
 fn last_day(date: &[u8]) -> &'static [u8] {
     match &date[5..7] {
         b"04" | b"06" | b"09" | b"11" => b"30",
@@ -48,9 +49,9 @@ fn last_day(date: &[u8]) -> &'static [u8] {
     }
 }
 
-/// Reads RFC 3339 with any offset, a date and time without a zone (UTC), with
-/// a space or `T` between, or a date alone (midnight UTC). A leap second is no
-/// time: databases and most languages refuse it.
+/// Reads RFC 3339 with any offset, a date and time without a zone (UTC),
+/// separated by a space or `T`, or a date alone (midnight UTC). Refuses leap
+/// seconds, as databases and most languages do.
 pub fn parse(text: &str) -> Option<DateTime<Utc>> {
     parse_any(text.trim()).filter(is_usual)
 }
@@ -73,13 +74,13 @@ fn parse_any(text: &str) -> Option<DateTime<Utc>> {
     Some(date.and_time(chrono::NaiveTime::MIN).and_utc())
 }
 
-/// Whether the year has four digits, and the second is no leap second: databases
-/// take no other.
+/// Whether the year has four digits and the second is not a leap second.
+/// Databases accept nothing else.
 fn is_usual(time: &DateTime<Utc>) -> bool {
     (1..=9999).contains(&time.year()) && time.nanosecond() < 1_000_000_000
 }
 
-/// Reads an epoch number: seconds or milliseconds, told apart by their size.
+/// Reads an epoch number in seconds or milliseconds, told apart by size.
 pub fn from_epoch(number: i64) -> Option<DateTime<Utc>> {
     let time = if number.unsigned_abs() < FIRST_MILLISECONDS {
         DateTime::from_timestamp(number, 0)
@@ -89,8 +90,8 @@ pub fn from_epoch(number: i64) -> Option<DateTime<Utc>> {
     time.filter(is_usual)
 }
 
-/// Reads a JSON value that is a time, in any form of [`parse()`] or as an
-/// epoch number.
+/// Reads a JSON value that is a time: in any form of [`parse()`], or an epoch
+/// number.
 pub fn from_json(value: &str) -> Option<DateTime<Utc>> {
     let text = value.trim_matches('"');
     parse(text).or_else(|| from_epoch(text.parse().ok()?))

@@ -1,6 +1,6 @@
-//! What can end a run from outside of its course: a signal, the reader of
-//! stdout going away, a refused token, a panic. Each has a way of its own to
-//! the end, since the run's threads may be waiting for the API for an hour.
+//! Watches for what ends a run from outside: a signal, a closed stdout, a
+//! refused token, a panic. Each can end the process directly, because the
+//! threads of the run may be waiting for the API for up to an hour.
 
 use std::io;
 use std::panic::{self, PanicHookInfo};
@@ -20,40 +20,41 @@ use crate::freshchat::Stop;
 use crate::singer::Output;
 use crate::{logging, progress};
 
-/// What a signal's number is added to for the exit code, as shells do.
+/// The exit code after a signal is this plus the signal's number, as in shells.
 const SIGNALED: i32 = 128;
 
-/// How long the last STATE message may take. Some callers (Meltano's test of a
-/// config) stop reading before they stop the tap, and a full pipe takes nothing.
+/// How long the last STATE message may take. Some callers, such as Meltano's
+/// config test, stop reading before they stop the tap, and then the pipe is
+/// full.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long the last line on stderr may take, which may be full too.
+/// How long the last line on stderr may take. That pipe may be full too.
 const LAST_LINE: Duration = Duration::from_millis(500);
 
-/// How long a run that is ended for all threads may take to end by itself. A
-/// thread that waits for an answer doesn't hear of the end.
+/// How long a stopped run may take to end by itself. A thread that waits for an
+/// answer doesn't notice the stop.
 const UNWINDING: Duration = Duration::from_secs(1);
 
-/// The run's output, once there is one.
+/// The output of the run, once it exists.
 static OUTPUT: OnceLock<Arc<Output>> = OnceLock::new();
 
 /// The thread that ends the process.
 static ENDING: Mutex<Option<ThreadId>> = Mutex::new(None);
 
-/// Watches for signals and panics. On a signal, a last STATE message for the
-/// completed work is written, and the process exits with 130 or 143; a second
-/// signal exits at once.
+/// Watches for signals and panics. A signal writes a last STATE message for the
+/// completed work, and the process exits with 130 or 143. A second signal exits
+/// at once.
 pub fn begin() {
     panic::set_hook(Box::new(|panic| end(&describe(panic), 1)));
     if let Err(error) = watch_signals() {
         logging::warning(&format!(
-            "signals can't be watched ({error}); they end the run without a last STATE"
+            "can't watch for signals ({error}); a signal will end the run without a last STATE"
         ));
     }
 }
 
-/// Watches a run, which writes to `output` and ends by itself soon after
-/// `stop` says so.
+/// Watches a run that writes to `output`, and that ends by itself soon after
+/// `stop` is set.
 pub fn start(output: &Arc<Output>, stop: &Arc<Stop>) {
     OUTPUT.get_or_init(|| Arc::clone(output));
     spawn("stdout", watch_stdout);
@@ -68,12 +69,12 @@ pub fn start(output: &Arc<Output>, stop: &Arc<Stop>) {
 fn spawn(name: &str, watch: impl FnOnce() + Send + 'static) {
     let thread = thread::Builder::new().name(name.into());
     if let Err(error) = thread.spawn(watch) {
-        log::warn!("no thread can be started to watch for the end of the run ({error})");
+        log::warn!("can't start a thread to watch for the end of the run ({error})");
     }
 }
 
-/// Makes this thread the one that ends the process: any other that wants to
-/// waits for it.
+/// Makes this thread the one that ends the process. Other threads that call
+/// this wait forever.
 pub fn claim_end() {
     let me = thread::current().id();
     let owner = *ENDING
@@ -87,7 +88,7 @@ pub fn claim_end() {
     }
 }
 
-/// Ends the process from beside the run: with a last STATE message, and a last
+/// Ends the process from outside the run, with a last STATE message and a last
 /// line on stderr.
 fn end(message: &str, code: i32) -> ! {
     claim_end();
@@ -101,24 +102,24 @@ fn end(message: &str, code: i32) -> ! {
     let saying = last.spawn(move || {
         progress::stop();
         logging::critical(&message);
-        // Nobody waits any more where it took too long.
+        // After a timeout, the receiver is gone.
         let _ = said.send(());
     });
     if saying.is_ok() {
-        // Without the line, the exit code says the same.
+        // If the line can't be written, the exit code still tells the result.
         let _ = heard.recv_timeout(LAST_LINE);
     }
     exit(code)
 }
 
-/// A panic in words for the last line. The log masks secrets in it.
+/// Describes a panic for the last line. The log masks secrets in it.
 fn describe(panic: &PanicHookInfo) -> String {
     let payload = panic.payload();
     let text = payload.downcast_ref::<&str>().copied();
     let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
     let place = panic.location().map(ToString::to_string);
     format!(
-        "the program failed at {}: {}; this is a fault of tap-freshchat, please report it",
+        "the program failed at {}: {}; this is a bug in tap-freshchat, please report it",
         place.as_deref().unwrap_or("an unknown place"),
         text.unwrap_or("no message")
     )
@@ -127,7 +128,8 @@ fn describe(panic: &PanicHookInfo) -> String {
 fn watch_signals() -> io::Result<()> {
     let seen = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // The order matters: the first signal finds the flag down and raises it.
+        // The order matters: on the first signal, the flag is not yet set, and
+        // is then set.
         flag::register_conditional_shutdown(signal, SIGNALED + signal, Arc::clone(&seen))?;
         flag::register(signal, Arc::clone(&seen))?;
     }
@@ -135,21 +137,23 @@ fn watch_signals() -> io::Result<()> {
     let watching = thread::Builder::new().name("signals".into());
     watching.spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            // A run that is ending by itself may be stuck in its last lines.
+            // A run that is ending by itself may block while it writes its last
+            // lines.
             end_after_grace(SIGNALED + signal);
             let name = match signal {
                 SIGINT => "SIGINT",
                 _ => "SIGTERM",
             };
-            let message = format!("stopped by {name}; the last STATE holds what is complete");
+            let message =
+                format!("stopped by {name}; the last STATE covers everything that is complete");
             end(&message, SIGNALED + signal);
         }
     })?;
     Ok(())
 }
 
-/// Ends the process even if its last message can't be written; those before it
-/// stay true.
+/// Ends the process even if its last message can't be written. Earlier messages
+/// remain valid.
 fn end_after_grace(code: i32) {
     spawn("grace", move || {
         thread::sleep(GRACE);
@@ -157,8 +161,8 @@ fn end_after_grace(code: i32) {
     });
 }
 
-/// Waits until nobody reads stdout any more, which only a pipe or a socket
-/// tells, and ends the run: nothing that it does can reach anyone.
+/// Waits until stdout has no reader, which is detectable only for a pipe or a
+/// socket, and then ends the run.
 fn watch_stdout() {
     let stdout = io::stdout();
     let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
@@ -180,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    /// Not a test of its own: the process that the test below starts.
+    /// Not a test: the test below starts this in a process of its own.
     #[test]
     #[ignore = "it ends its process"]
     fn a_process_that_panics() {
@@ -204,7 +208,7 @@ mod tests {
         assert_eq!(lines.len(), 1, "{stderr}");
         assert!(lines[0].starts_with("CRITICAL the program failed at src/watch.rs:"));
         assert!(
-            lines[0].contains(": two lines; this is a fault of"),
+            lines[0].contains(": two lines; this is a bug in"),
             "{stderr}"
         );
     }

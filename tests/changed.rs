@@ -215,7 +215,7 @@ fn deleted_conversations_are_counted() {
     for stream in &WALK[1..] {
         assert_complete(&sandbox, stream, run.records(stream));
     }
-    let gone = "WARNING stream `conversations`: of the conversations, 6 are gone (404 or 410)";
+    let gone = "WARNING stream `conversations`: 6 conversations no longer found (404 or 410)";
     assert!(run.stderr.contains(gone), "{}", run.stderr);
 }
 
@@ -231,7 +231,7 @@ fn users_are_found_without_the_conversations_stream() {
     sandbox.with_options(|options| options.quirks.conversation_times = false);
     let run = tap(&sandbox, &WALK[..1]).succeed();
     assert_eq!(run.records(WALK[0]).len(), 0);
-    let log = format!("of the conversations, {count} name no user");
+    let log = format!("{count} conversations without a user");
     assert!(run.stderr.contains(&log), "{}", run.stderr);
 }
 
@@ -274,7 +274,7 @@ fn killed_anywhere_and_resumed_is_complete() {
             "kill {kill}: {} > {most}",
             sandbox.total()
         );
-        assert!(second.stderr.contains("INFO walk: going on with"));
+        assert!(second.stderr.contains("INFO walk: continuing"));
     }
 }
 
@@ -368,7 +368,7 @@ fn reports_that_cannot_be_read_fail_the_walk_and_nothing_else() {
             let error = errors.next().unwrap();
             assert!(error.contains(problem), "{error}");
             assert!(
-                error.contains("`conversation_discovery` `users` goes without them"),
+                error.contains("set `conversation_discovery` to `users` to run without them"),
                 "{error}"
             );
             assert!(run.bookmark(stream).is_null());
@@ -398,7 +398,7 @@ fn jobs_that_are_spent_for_today_fail_the_walk() {
     let run = tap(&sandbox, &["messages"]).run();
     run.assert_failed(1, &["messages"]);
     assert!(
-        run.stderr.contains("today's jobs are all asked for"),
+        run.stderr.contains("all of today's jobs are used"),
         "{}",
         run.stderr
     );

@@ -85,7 +85,7 @@ fn clocks_that_are_a_day_apart_end_the_run() {
         let server = Utc::now() + TimeDelta::hours(hours);
         run.assert_failed(
             1,
-            &[&text(Utc::now()), &text(server), "set the clocks right"],
+            &[&text(Utc::now()), &text(server), "Set the clocks right"],
         );
         assert_eq!(sandbox.total(), 1);
         assert_eq!(run.bookmark("users"), Value::Null);
@@ -107,7 +107,7 @@ fn without_a_date_this_machine_counts_and_says_so_once() {
         assert!((before..=Utc::now()).contains(&started), "{started}");
         let warnings = of_clocks(&run);
         assert_eq!(warnings.len(), 1, "{}", run.stderr);
-        assert!(warnings[0].starts_with("WARNING the server doesn't say what time it is"));
+        assert!(warnings[0].starts_with("WARNING the server's answers have no time"));
     }
 }
 
@@ -124,7 +124,7 @@ fn a_late_date_that_shows_a_start_in_the_future_ends_the_run() {
         sandbox.with_options(|options| options.quirks.date_header = DateHeader::Present);
         run.join().unwrap()
     });
-    run.assert_failed(1, &["set the clocks right"]);
+    run.assert_failed(1, &["Set the clocks right"]);
     assert_eq!(run.bookmark("users"), Value::Null);
 }
 

@@ -146,7 +146,7 @@ fn other_worlds_are_told_apart() {
         "sort_by and sort_order of users: seen: ignored",
         "pages of users/{id}/conversations: seen: in pages, which name the next one or the total",
         "metric groupings and filter_by: guessed: no group comes without it",
-        "missing features: seen: none of those that were asked for",
+        "missing features: seen: none of those requested",
     ] {
         assert!(stdout.lines().any(|own| own == line), "{line}: {stdout}");
     }
@@ -173,7 +173,7 @@ fn other_worlds_are_told_apart() {
     for line in [
         "this machine's clock: not seen: answers have no usable Date",
         "sort_by and sort_order of users: not seen: no two orders to compare",
-        "missing features: seen: none of those that were asked for",
+        "missing features: seen: none of those requested",
     ] {
         assert!(stdout.lines().any(|own| own == line), "{line}: {stdout}");
     }

@@ -195,7 +195,7 @@ fn an_answer_that_trickles_ends_at_a_deadline() {
         .streams(&["users"])
         .succeed();
     assert_complete(&sandbox, "users", run.records("users"));
-    let words = "did not end its answer within 1.5 s";
+    let words = "did not finish its answer within 1.5 s";
     assert!(run.stderr.contains(words), "{}", run.stderr);
 }
 
@@ -295,7 +295,7 @@ fn a_wrong_host_is_said_soon() {
     let run = Tap::new(&sandbox).streams(&["account"]).run();
     run.assert_failed(1, &["account"]);
     let host = sandbox.api_url().replace("http://", "").replace("/v2", "");
-    for word in [host.as_str(), "no JSON", "HTML", "`domain`"] {
+    for word in [host.as_str(), "without JSON", "HTML", "`domain`"] {
         assert!(run.stderr.contains(word), "{word}: {}", run.stderr);
     }
     assert_eq!(sandbox.total(), 3);

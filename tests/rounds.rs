@@ -213,7 +213,7 @@ fn messages_are_whole_wherever_their_links_lead() {
         let warnings = run
             .stderr
             .lines()
-            .filter(|it| it.contains("taken for the end"));
+            .filter(|it| it.contains("counts as the end"));
         assert_eq!(warnings.count(), usize::from(ends_in_error), "{what}");
     }
 }

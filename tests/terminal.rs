@@ -233,7 +233,7 @@ fn a_report_shows_its_job() {
     let screen = run_on_terminal(&tap, &[]);
     assert!(screen.contains("report_csat_score "), "{screen:?}");
     assert!(
-        screen.contains("job being made, next look at "),
+        screen.contains("job in progress, next check at "),
         "{screen:?}"
     );
 }

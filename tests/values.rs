@@ -364,8 +364,8 @@ fn what_is_deselected_stays_out_of_extra() {
     {
         assert_eq!((&record["icon"], &record["_extra"]), (&icon, &Value::Null));
     }
-    let warning = "stream `channels`: `icon` is of another type than in the schema, or comes twice, \
-                   and parts of it are not selected; it is left out";
+    let warning = "stream `channels`: `icon` doesn't have its type in the schema, or occurs \
+                   twice, and parts of it are not selected; it is left out";
     assert_eq!(run.stderr.matches(warning).count(), 1, "{}", run.stderr);
 }
 
@@ -483,7 +483,7 @@ fn warnings_of_unknown_names_are_bounded() {
     }
     assert_eq!(
         warnings[20],
-        "WARNING stream `roles`: at least 9980 more names are not in the schema, or of another \
+        "WARNING stream `roles`: at least 9980 more names are not in the schema, or have another \
          type there; they go to `_extra`"
     );
     let roles = run.records("roles");
@@ -501,7 +501,7 @@ fn the_count_of_further_names_is_exact_while_it_is_small() {
         names.join(",")
     );
     let run = run("roles", &page);
-    let last = "stream `roles`: 5 more names are not in the schema, or of another type there";
+    let last = "stream `roles`: 5 more names are not in the schema, or have another type there";
     assert_eq!(run.stderr.matches(last).count(), 1, "{}", run.stderr);
     let end = run.stderr.find("INFO stream `roles`: complete").unwrap();
     let table = run.stderr.rfind("complete").unwrap();

@@ -80,7 +80,7 @@ fn what_changes_between_the_parts_is_the_next_runs() {
     let new = sandbox.add_user();
     let second = tap.state(&first.state()).succeed();
     let log = format!(
-        "INFO walk: going on with the one that was started at {}",
+        "INFO walk: continuing the one started at {}",
         started.as_str().unwrap()
     );
     assert!(second.stderr.contains(&log), "{}", second.stderr);

@@ -1,5 +1,5 @@
-//! `--test`: one cheap call of each kind, a line for each, and what the answers
-//! say of how this account's API works.
+//! `--test`: makes a cheap call of each kind, prints a line for each, and
+//! prints what the answers show about this account's API.
 
 mod readings;
 
@@ -14,15 +14,17 @@ use crate::freshchat::{Api, Client, Get, clock};
 use crate::{singer, sync, timestamp};
 use readings::{List, Reading};
 
-/// An id that no report has: to ask for it shows whether reports may be read.
+/// An id that no report has. Requesting it shows whether the token may read
+/// reports.
 const NO_REPORT: &str = "00000000-0000-0000-0000-000000000000";
 
-/// Every user was updated after this time, which is before Freshchat's.
+/// Every user was updated after this time, which is before Freshchat existed.
 const BEFORE_ALL: &str = "2010-01-01T00:00:00.000Z";
 
 const USERS: List = List::new("users", "users", Some(50));
 
-/// One record is the least that tells a page from the whole list.
+/// With one record per page, a page differs from the whole list if there are
+/// more.
 const LISTS: [List; 4] = [
     List::new("agents", "agents", Some(1)),
     List::new("groups", "groups", Some(1)),
@@ -34,41 +36,41 @@ const USER_CONVERSATIONS: List = List::new("users/{id}/conversations", "conversa
 
 const REPORT: &str = "reports/raw/{id}";
 
-/// The metric that is asked for by group.
+/// The metric to request by group.
 const GROUPED_METRIC: &str = "conversation_metrics.assigned_interactions";
 
 /// A kind of endpoint.
 struct Family {
     name: &'static str,
     get: Get,
-    /// A status that is as good as an answer here.
+    /// Statuses that count as success here.
     expected: &'static [u16],
 }
 
-/// How a call went.
+/// The result of a call.
 enum Verdict {
     Ok,
     Forbidden,
-    /// What is wrong, without a word of the API's.
+    /// What is wrong, without any text from the API.
     Failed(String),
 }
 
-/// What was asked, and what came, by the endpoints' templates.
+/// The answers so far, by endpoint template.
 struct Account<'a> {
     api: Api<'a>,
     answers: HashMap<&'static str, Value>,
-    /// The endpoints that the account or the token lacks, with the status.
+    /// The endpoints that the account or the token lacks, each with the status.
     missing: Vec<(&'static str, u16)>,
 }
 
 /// Makes the calls, and prints a line for each family and each reading to
-/// stdout, or one JSON object. It names no person and holds no id, so that
-/// users can hand it on; what the API said of a failure is on stderr.
+/// stdout, or a single JSON object. The output contains no names and no ids, so
+/// that users can share it. The API's error messages go to stderr.
 ///
 /// # Errors
-/// [`Error::Unauthorized`] where the first call is refused, and
-/// [`Error::TestFailed`] after the last; a family that the token may not read
-/// is no failure.
+/// [`Error::Unauthorized`] if the first call is refused, and
+/// [`Error::TestFailed`] after the last. A family that the token may not read
+/// is not a failure.
 pub fn run(config: &Config, json: bool) -> Result<()> {
     let client = sync::client(config, |_| {});
     let mut account = Account {
@@ -116,7 +118,7 @@ impl Verdict {
 }
 
 impl Account<'_> {
-    /// Makes a family's call, and keeps the answer.
+    /// Makes the call of a family, and keeps the answer.
     fn call(&mut self, family: &Family) -> Result<Verdict> {
         let endpoint = family.get.endpoint;
         let error = match self.ask(&family.get)? {
@@ -141,7 +143,7 @@ impl Account<'_> {
         }))
     }
 
-    /// The answer to a call, or why there is none.
+    /// Makes a call. The inner error says why there is no answer.
     fn ask(&self, get: &Get) -> Result<std::result::Result<Value, Error>> {
         match self.api.get(get, |body| serde_json::from_str(&body)) {
             Ok(body) => Ok(Ok(body)),
@@ -150,10 +152,11 @@ impl Account<'_> {
         }
     }
 
-    /// The status of an error, noted if it says that the endpoint is missing.
+    /// The status of an error. Also records whether it means that the endpoint
+    /// is missing.
     fn note_missing(&mut self, endpoint: &'static str, error: &Error) -> Option<u16> {
         let status = error.status()?;
-        // The report that is asked for is not there, on purpose.
+        // The requested report doesn't exist, on purpose.
         let is_absence = match endpoint {
             REPORT => status == 403,
             _ => matches!(status, 400 | 401 | 403 | 404),
@@ -164,8 +167,8 @@ impl Account<'_> {
         Some(status)
     }
 
-    /// What the answers say of how the API works, with three more calls at
-    /// most. What one of them would have told is not seen where it fails.
+    /// What the answers show about the API, with at most three more calls. If
+    /// one of them fails, its reading is not seen.
     fn readings(&mut self, client: &Client, now: DateTime<Utc>) -> Result<Vec<Reading>> {
         let users = self
             .answers
@@ -197,8 +200,8 @@ impl Account<'_> {
         list.pages(self.answers.get(list.endpoint))
     }
 
-    /// Whether users come in the order that is asked for: another one than
-    /// they come in unasked.
+    /// Whether users can be sorted. Requests an order other than the default
+    /// one.
     fn sorting(&mut self, users: &[Value]) -> Result<Reading> {
         let Some(sort_order) = readings::other_order(users) else {
             return Ok(readings::sorting(users, None));
@@ -234,12 +237,12 @@ impl Account<'_> {
         Ok(readings::grouping(body.as_ref()))
     }
 
-    /// The answer to one more call; none where it fails, which is logged.
+    /// Makes one more call. `None` if it fails, which is logged.
     fn one_more(&mut self, get: &Get) -> Result<Option<Value>> {
         match self.ask(get)? {
             Ok(body) => Ok(Some(body)),
             Err(error) => {
-                // One that answered before refuses the parameters alone.
+                // An endpoint that answered before refuses only the parameters.
                 if !self.answers.contains_key(get.endpoint) {
                     self.note_missing(get.endpoint, &error);
                 }
@@ -250,7 +253,7 @@ impl Account<'_> {
     }
 }
 
-/// The first page of a list, of as many records as are wanted of it.
+/// The first page of a list, with the page size wanted for it.
 fn list(list: &List) -> Get {
     let get = Get::new(list.endpoint);
     match list.page_size {

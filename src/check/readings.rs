@@ -1,5 +1,5 @@
-//! What answers say of the points that the API document leaves open. No text
-//! here holds a value of a record.
+//! What answers show where the API document is unclear. No text here contains a
+//! value from a record.
 
 use std::fmt;
 
@@ -9,28 +9,29 @@ use serde_json::{Value, json};
 use crate::freshchat::HourlyLimit;
 use crate::timestamp;
 
-/// The property of a user's creation time, and the word for it in `sort_by`.
+/// The property with a user's creation time, which is also its name in
+/// `sort_by`.
 pub const CREATED: &str = "created_time";
 
-/// The properties that users may be ordered by.
+/// The properties by which users may be sorted.
 const ORDERS: [&str; 4] = ["id", CREATED, "updated_time", "email"];
 
-/// Different values that it takes to tell an order: fewer may be in one by
-/// chance.
+/// How many different values it takes to detect an order. Fewer may be sorted
+/// by chance.
 const ENOUGH: usize = 5;
 
-/// How far a reading can be relied upon.
+/// How reliable a reading is.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Certainty {
     /// An answer shows it.
     Seen,
-    /// An answer agrees with it, and with another reading, too.
+    /// An answer is consistent with it, but also with another reading.
     Guessed,
-    /// No answer says anything about it.
+    /// No answer shows it.
     NotSeen,
 }
 
-/// What this account does where the document leaves it open.
+/// What this account does where the API document is unclear.
 #[derive(Debug, PartialEq)]
 pub struct Reading {
     point: String,
@@ -38,12 +39,12 @@ pub struct Reading {
     says: String,
 }
 
-/// A list that may come in pages.
+/// A list that may have pages.
 pub struct List {
     pub endpoint: &'static str,
     /// The name of the array in the answer.
     array: &'static str,
-    /// The page size that is asked for.
+    /// The requested page size.
     pub page_size: Option<usize>,
 }
 
@@ -102,7 +103,7 @@ pub fn clock(ahead: Option<TimeDelta>) -> Reading {
 /// The hourly limit, and what is left of it.
 pub fn hourly_limit(limit: Option<HourlyLimit>) -> Reading {
     let (certainty, says) = match limit {
-        None => (Certainty::NotSeen, "answers name none".to_owned()),
+        None => (Certainty::NotSeen, "not in the answers".to_owned()),
         Some(HourlyLimit { limit, remaining }) => (
             Certainty::Seen,
             format!("{limit:.0} calls, {remaining:.0} of them left"),
@@ -111,7 +112,7 @@ pub fn hourly_limit(limit: Option<HourlyLimit>) -> Reading {
     Reading::new("hourly limit", certainty, says)
 }
 
-/// The order in which users come unasked.
+/// The default order of users.
 pub fn order(users: &[Value]) -> Reading {
     let orders = orders_of(users);
     let (certainty, says) = match orders.as_slice() {
@@ -129,8 +130,8 @@ pub fn order(users: &[Value]) -> Reading {
     Reading::new("order of users", certainty, says)
 }
 
-/// A direction of the creation time in which users don't come unasked; none
-/// where there are too few of them to tell.
+/// A direction of the creation time that is not the default order. `None` if
+/// there are too few users to tell.
 pub fn other_order(users: &[Value]) -> Option<&'static str> {
     let is_descending = direction(users, CREATED) == Some("descending");
     tells_order(users).then_some(match is_descending {
@@ -139,8 +140,8 @@ pub fn other_order(users: &[Value]) -> Option<&'static str> {
     })
 }
 
-/// Whether `sort_by` and `sort_order` are obeyed. `sorted` is the order that
-/// was asked for, and what came.
+/// Whether `sort_by` and `sort_order` work. `sorted` is the requested direction
+/// and the answer.
 pub fn sorting(users: &[Value], sorted: Option<(&str, &[Value])>) -> Reading {
     let ids = |users: &[Value]| {
         users
@@ -157,13 +158,12 @@ pub fn sorting(users: &[Value], sorted: Option<(&str, &[Value])>) -> Reading {
         Some(("desc", sorted)) if direction(sorted, CREATED) == Some("descending") => {
             (Certainty::Seen, "obeyed")
         }
-        Some(_) => (Certainty::Seen, "another order, but not the one asked for"),
+        Some(_) => (Certainty::Seen, "another order, but not the requested one"),
     };
     Reading::new("sort_by and sort_order of users", certainty, says)
 }
 
-/// Whether a metric that is grouped comes with its groups, without
-/// `filter_by`.
+/// Whether a grouped metric contains its groups without `filter_by`.
 pub fn grouping(answer: Option<&Value>) -> Reading {
     let entries = answer.and_then(|body| body["data"].as_array());
     let is_named = |entry: &Value| {
@@ -178,7 +178,7 @@ pub fn grouping(answer: Option<&Value>) -> Reading {
         Some(entries) if entries.iter().any(is_named) => {
             (Certainty::Seen, "groups come without it")
         }
-        // An account may have no group, and a day without a conversation.
+        // The account may have no groups, or a day without conversations.
         Some(_) => (Certainty::Guessed, "no group comes without it"),
     };
     Reading::new("metric groupings and filter_by", certainty, says)
@@ -191,7 +191,7 @@ pub fn missing(endpoints: &[(&str, u16)]) -> Reading {
         .map(|(endpoint, status)| format!("{endpoint} ({status})"))
         .collect();
     let says = match names.is_empty() {
-        true => "none of those that were asked for".to_owned(),
+        true => "none of those requested".to_owned(),
         false => names.join(", "),
     };
     Reading::new("missing features", Certainty::Seen, says)
@@ -216,7 +216,7 @@ impl List {
         array.map_or(&[], Vec::as_slice)
     }
 
-    /// Whether the list comes in pages, and whether it says so.
+    /// Whether the list has pages, and whether it says so.
     pub fn pages(&self, answer: Option<&Value>) -> Reading {
         let (certainty, says) = match answer {
             None => (Certainty::NotSeen, "no answer to tell from".to_owned()),
@@ -253,7 +253,7 @@ impl List {
             _ if came == 0 => (Certainty::NotSeen, format!("empty, {envelope}")),
             Some(size) if came == size && !announced => (
                 Certainty::NotSeen,
-                "as many records as were asked for, without pagination".into(),
+                "as many records as requested, without pagination".into(),
             ),
             _ => (
                 Certainty::Guessed,
@@ -272,7 +272,7 @@ fn orders_of(users: &[Value]) -> Vec<(&'static str, &'static str)> {
     ORDERS.into_iter().filter_map(direction).collect()
 }
 
-/// The direction in which a property goes through the users, if it does.
+/// The direction in which users are sorted by a property, if they are.
 fn direction(users: &[Value], property: &str) -> Option<&'static str> {
     if different(users, property) < ENOUGH {
         return None;
@@ -292,7 +292,7 @@ fn different(users: &[Value], property: &str) -> usize {
     values.len()
 }
 
-/// The values of those that have one, in the form that sorts.
+/// The non-empty values of a property, in a form that sorts.
 fn values(users: &[Value], property: &str) -> Vec<String> {
     let value = |user: &Value| {
         let text = user[property].as_str().filter(|text| !text.is_empty())?;
@@ -354,11 +354,11 @@ mod tests {
             (Some(("desc", &up[..])), "seen: ignored"),
             (
                 Some(("desc", &mixed[..])),
-                "seen: another order, but not the one asked for",
+                "seen: another order, but not the requested one",
             ),
             (None, "not seen: no two orders to compare"),
         ] {
-            // The ids of `up` and `down` are alike.
+            // `up` and `down` have the same ids.
             let base = if says.contains("obeyed") { &mixed } else { &up };
             let expected = format!("sort_by and sort_order of users: {says}");
             assert_eq!(sorting(base, sorted).to_string(), expected);
@@ -383,7 +383,7 @@ mod tests {
             (
                 &few,
                 json!({"groups": [{}]}),
-                "not seen: as many records as were asked for, without pagination",
+                "not seen: as many records as requested, without pagination",
             ),
             (
                 &few,

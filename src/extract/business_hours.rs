@@ -1,8 +1,9 @@
-//! Whether each group is within its business hours, asked group by group.
+//! Whether each group is within its business hours, with one request per group.
 
 use serde_json::Value;
 
 use super::StreamRun;
+use super::counted::counted;
 use super::list::parents;
 use super::pool::in_order;
 use crate::error::{ApiError, Error, Result};
@@ -10,12 +11,12 @@ use crate::freshchat::{Get, Page, Shape};
 use crate::streams::GROUPS;
 use crate::timestamp;
 
-/// Reads the answer for each group. One that isn't there is asked for once
-/// more; then it is gone. Where no group is there, it is the endpoint that the
-/// account lacks.
+/// Reads the answer for each group. A group that isn't found is requested once
+/// more, and then counts as gone. If no group is found, the account lacks the
+/// endpoint.
 ///
 /// # Errors
-/// Another group can't be read: the others were.
+/// If another group can't be read. The rest were still read.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let groups = parents(stream_run.run, &stream_run.api, &GROUPS, "id")?;
     stream_run.partial = !groups.certain;
@@ -32,13 +33,13 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
         stream_run.run.deleted("groups", group, error.status)?;
     }
     if !gone.is_empty() {
-        let gone = gone.len();
-        log::warn!("stream `business_hours`: of the groups, {gone} are gone (404 or 410)");
+        let gone = counted(gone.len() as u64, "group");
+        log::warn!("stream `business_hours`: {gone} no longer found (404 or 410)");
     }
     failed.or(failed_again).map_or(Ok(()), Err)
 }
 
-/// Groups that aren't there, with their answers, and the first other error.
+/// Groups that were not found, with their answers, and the first other error.
 type Unread = (Vec<(String, Box<ApiError>)>, Option<Error>);
 
 /// Writes the answers for these groups.

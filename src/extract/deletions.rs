@@ -1,5 +1,5 @@
-//! The stream `deletions`: what answered 404 or 410 twice in a run, as the
-//! streams that asked for it tell.
+//! The stream `deletions`: objects that answered 404 or 410 twice in a run, as
+//! reported by the streams that requested them.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,12 +11,12 @@ use crate::freshchat::clock;
 use crate::singer::RecordWriter;
 use crate::timestamp;
 
-/// The stream's writer, where it is selected.
+/// The writer of the stream, if it is selected.
 #[derive(Default)]
 pub struct Deletions(Mutex<Option<RecordWriter>>);
 
 impl Deletions {
-    /// Writes records from now on.
+    /// Starts writing records.
     pub fn begin(&self, writer: RecordWriter) {
         *self.lock() = Some(writer);
     }
@@ -27,11 +27,11 @@ impl Deletions {
 }
 
 impl Run<'_> {
-    /// Tells that something is gone: `entity` is the stream that has it, and
-    /// `status` the last answer's.
+    /// Records a deletion. `entity` is the stream that the object belongs to,
+    /// and `status` that of the last answer.
     ///
     /// # Errors
-    /// Stdout can't be written to.
+    /// If stdout can't be written to.
     pub fn deleted(&self, entity: &str, id: &str, status: u16) -> Result<()> {
         let mut writer = self.deletions.lock();
         let Some(writer) = writer.as_mut() else {

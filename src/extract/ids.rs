@@ -1,4 +1,4 @@
-//! Distinct ids, in one order and in little memory.
+//! Sets of ids, sorted, with low memory use.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -9,32 +9,32 @@ use std::os::unix::fs::FileExt;
 
 use uuid::Uuid;
 
-/// What the ids in memory may take, in bytes: past it they go to a temporary
-/// file.
+/// The memory limit for ids, in bytes. Beyond it, they go to a temporary file.
 const IN_MEMORY: usize = 24 << 20;
 
-/// What an id takes in the set, beside the bytes of a text: its own size, free
-/// places of the tree, and what the allocator adds.
+/// The overhead of an id in the set, in bytes, without its text: its own size,
+/// unused slots of the tree, and what the allocator adds.
 const EACH: usize = 48;
 
-/// Bytes of the file that are read or written at once.
+/// How many bytes of the file are read or written at once.
 const CHUNK: usize = 32 * 1024;
 
-/// A set of ids. A million of them take less than 64 MiB, whatever their form.
+/// A set of ids. A million ids take less than 64 MiB, in any form.
 #[derive(Default)]
 pub struct Ids {
     memory: BTreeSet<Id>,
-    /// About how many bytes these take.
+    /// The approximate size of these in bytes.
     bytes: usize,
-    /// Without a name: nothing is left of it.
+    /// The file has no name, so nothing is left behind.
     file: Option<File>,
-    /// Where in the file each run of ids ends; those of one are in order.
+    /// Where each sorted run of ids ends in the file.
     runs: Vec<u64>,
-    /// All ids up to this one are taken out.
+    /// All ids up to this one are removed.
     skipped_to: Option<Id>,
 }
 
-/// An id, as small as its form allows, and with the order of its form.
+/// An id, stored as compactly as its form allows. Ids are ordered by form, then
+/// by value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Id {
     Uuid([u8; 16]),
@@ -44,10 +44,10 @@ enum Id {
 }
 
 impl Ids {
-    /// Adds an id, unless it is there already.
+    /// Adds an id, if it is new.
     ///
     /// # Errors
-    /// The temporary file can't be made or written.
+    /// If the temporary file can't be created or written.
     pub fn insert(&mut self, id: &str) -> io::Result<()> {
         let id = Id::of(id);
         let size = EACH + id.text_size();
@@ -60,23 +60,23 @@ impl Ids {
         }
     }
 
-    /// Takes out all ids up to this one, which need not be there.
+    /// Removes all ids up to this one, which need not be in the set.
     pub fn skip_to(&mut self, id: &str) {
         self.skipped_to = self.skipped_to.take().max(Some(Id::of(id)));
     }
 
-    /// Number of ids.
+    /// The number of ids.
     ///
     /// # Errors
-    /// The temporary file can't be read.
+    /// If the temporary file can't be read.
     pub fn len(&self) -> io::Result<usize> {
         self.iter().try_fold(0, |count, id| id.map(|_| count + 1))
     }
 
-    /// Number of ids that are not in another set.
+    /// The number of ids that are missing in another set.
     ///
     /// # Errors
-    /// A temporary file can't be read.
+    /// If a temporary file can't be read.
     pub fn count_missing_in(&self, other: &Self) -> io::Result<usize> {
         let mut others = other.iter().peekable();
         let mut missing = 0;
@@ -94,10 +94,10 @@ impl Ids {
         Ok(missing)
     }
 
-    /// The ids, as they were given, in the set's order.
+    /// The ids in order, in their original form.
     ///
     /// # Errors
-    /// Each item may be one: the temporary file can't be read.
+    /// Each item is an error if the temporary file can't be read.
     pub fn iter(&self) -> impl Iterator<Item = io::Result<String>> {
         let starts = [0].into_iter().chain(self.runs.iter().copied());
         let runs = starts.zip(&self.runs).zip(self.file.iter().cycle());
@@ -137,13 +137,13 @@ impl Ids {
     }
 }
 
-/// Ids in order.
+/// Sorted ids.
 type Source<'a> = Box<dyn Iterator<Item = io::Result<Id>> + Send + 'a>;
 
-/// The distinct ids of several sources, in order.
+/// The distinct ids of several sources, sorted.
 struct Merged<'a> {
     sources: Vec<Peekable<Source<'a>>>,
-    /// Only ids behind this one come.
+    /// Only ids after this one are returned.
     last: Option<Id>,
 }
 
@@ -193,7 +193,7 @@ impl Iterator for Run<'_> {
     }
 }
 
-/// A part of a file, whose position nobody moves.
+/// A section of a file, read without moving the file's own position.
 struct Section<'a> {
     file: &'a File,
     start: u64,
@@ -210,13 +210,13 @@ impl Read for Section<'_> {
     }
 }
 
-/// Whether one id comes before another in the order of [`Ids`].
+/// Whether an id comes before another, in the order of [`Ids`].
 pub fn is_before(id: &str, other: &str) -> bool {
     Id::of(id) < Id::of(other)
 }
 
 impl Id {
-    /// What can't be written again just as it was given stays text.
+    /// An id that would not be written back exactly as given stays text.
     fn of(text: &str) -> Self {
         if let Ok(uuid) = Uuid::try_parse(text)
             && uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text
@@ -237,7 +237,7 @@ impl Id {
         }
     }
 
-    /// The bytes that it takes beside its own size.
+    /// The size of the text outside the enum, in bytes.
     fn text_size(&self) -> usize {
         match self {
             Self::Uuid(_) | Self::Number(_) => 0,
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn many_long_ones_are_given_back_and_few_stand_in_memory() {
         let mut ids = Ids::default();
-        // In no order, and some of them twice.
+        // Out of order, and with duplicates.
         let number = |at: u64| at.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 1_000_003;
         let count = 600_000;
         for at in 0..count {

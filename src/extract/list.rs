@@ -1,4 +1,4 @@
-//! Lists that are read whole: by page number, or in one answer.
+//! Lists that are read completely: in pages or in a single answer.
 
 use super::overlap::overlap;
 use super::pager::{Pager, Reading};
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::freshchat::{Api, Get, Page};
 use crate::streams::ListSource;
 
-/// How often a list is read that changes while it is read.
+/// How often a list is read if it keeps changing meanwhile.
 const MOST_READINGS: usize = 5;
 
 /// Reads the list and writes its records.
@@ -37,7 +37,8 @@ pub fn extract(stream_run: &mut StreamRun, source: &ListSource) -> Result<()> {
     Ok(())
 }
 
-/// The ids of a list, read now unless a stream of this run has read it.
+/// The ids of a list. Requests the list, unless a stream of this run has
+/// already read it.
 pub fn parents(run: &Run, api: &Api, source: &ListSource, key: &str) -> Result<Parents> {
     if let Some(parents) = run.parents(source.path) {
         return Ok(parents);
@@ -53,10 +54,10 @@ pub fn parents(run: &Run, api: &Api, source: &ListSource, key: &str) -> Result<P
     Ok(parents)
 }
 
-/// Hands over each page of the list. A list that changes while it is read may
-/// have moved records from one page to another: it is read again, since a
-/// record that is repeated does no harm, and one that is missed does. False:
-/// something speaks against its being complete.
+/// Hands over each page of the list. If the list changes during the reading,
+/// records may have moved between pages, so it is read again: a repeated record
+/// is harmless, but a missed one is not. Returns false if the list may be
+/// incomplete.
 fn read(
     api: &Api,
     source: &ListSource,
@@ -75,20 +76,20 @@ fn read(
     let mut last: Option<Reading> = None;
     for _ in 0..MOST_READINGS {
         let reading = pager.read(None, each)?;
-        // The same records in the same order: it doesn't move.
+        // The same records in the same order mean that the list is stable.
         let agrees = |last: &Reading| {
             let what = |reading: &Reading| (reading.total, reading.order);
             !reading.has_changed() && what(last) == what(&reading)
         };
-        // Without a total, only a single page shows the list as it stood at one moment.
+        // Without a total, only a single page shows the list at one moment.
         let is_page = reading.total.is_none() && !reading.has_changed() && reading.pages <= 1;
         let settled = reading.is_proven() || is_page;
         if settled || last.as_ref().is_some_and(agrees) {
             if let Some(doubt) = reading.doubt() {
                 let announced = reading.total.map(|total| format!(", {total} announced"));
                 log::warn!(
-                    "{path}: the API's answers contradict themselves: {doubt} ({} came{}); what \
-                     they gave was read in full",
+                    "{path}: the API's answers contradict themselves: {doubt} ({} read{}); all \
+                     records in them were read",
                     reading.distinct(),
                     announced.unwrap_or_default()
                 );
@@ -107,8 +108,8 @@ fn read(
     Ok(false)
 }
 
-/// A page of a list. A list without documented pages is asked for one only if
-/// its first answer says that there are more.
+/// A page of a list. A list without documented pages is requested without a
+/// page number, unless its first answer announces more.
 fn get_page(api: &Api, source: &ListSource, number: u64, page_size: u32) -> Result<Page> {
     let mut get = Get::new(source.path);
     if source.paged || number > 1 {

@@ -1,8 +1,10 @@
-//! One module per kind of source. Each reads from the API and writes records
-//! and checkpoints of one stream, or of the streams that are read together.
+//! A module for each kind of source. Each reads from the API, and writes the
+//! records and checkpoints of a stream, or of several streams that are read
+//! together.
 
 mod business_hours;
 pub mod conversations;
+mod counted;
 mod deletions;
 mod ids;
 mod list;
@@ -30,29 +32,29 @@ use crate::timestamp;
 pub use deletions::Deletions;
 use window::Window;
 
-/// What all streams of one run share.
+/// What all streams of a run share.
 pub struct Run<'a> {
     pub settings: &'a Settings,
     pub output: &'a Output,
     pub client: &'a Client,
-    /// Ids of the lists that other streams go by, so that each list is read
-    /// once in a run.
+    /// The ids of lists that other streams need, so that each list is read once
+    /// per run.
     pub parents: Mutex<HashMap<&'static str, Parents>>,
-    /// The stream `deletions`, which others write.
+    /// The stream `deletions`, which other streams write to.
     pub deletions: Deletions,
 }
 
 /// The ids of a list's records.
 #[derive(Clone)]
 pub struct Parents {
-    /// Each once, in the order of its first place.
+    /// Each once, in order of first occurrence.
     pub ids: Vec<String>,
-    /// Whether nothing speaks against the list's being complete.
+    /// Whether nothing suggests that the list is incomplete.
     pub certain: bool,
 }
 
 impl Parents {
-    /// Most ids of a list that was read again are there twice.
+    /// A list that was read more than once contains most ids twice.
     fn new(mut ids: Vec<String>, certain: bool) -> Self {
         let mut seen = HashSet::new();
         ids.retain(|id| seen.insert(id.clone()));
@@ -74,20 +76,21 @@ impl Run<'_> {
         parents.insert(path, ids);
     }
 
-    /// The time from which on to read a stream that is complete up to
-    /// `reached`: from there minus the lookback, or from the start date.
+    /// The time from which to read a stream that is complete up to `reached`:
+    /// `reached` minus the lookback, or else the start date.
     fn first_time(&self, reached: Option<DateTime<Utc>>, lookback: Duration) -> DateTime<Utc> {
         let start_date = self.settings.start_date;
-        // The lookback doesn't reach behind the start date, but a start date
-        // after the bookmark leaves no gap.
+        // The lookback doesn't go back beyond the start date. But if the start
+        // date is after the bookmark, reading starts at the bookmark, to leave
+        // no gap.
         reached.map_or(start_date, |reached| {
             (reached - lookback).max(start_date.min(reached))
         })
     }
 
-    /// The run's start: no bookmark passes it. The first caller before any
-    /// answer of the API makes a request for it, since it goes by the server's
-    /// clock too.
+    /// The start of the run, which no bookmark passes. Before the first answer
+    /// of the API, this makes a request, because the server's clock is needed
+    /// too.
     ///
     /// # Errors
     /// What ends the run, such as a refused token.
@@ -97,24 +100,25 @@ impl Run<'_> {
         }
         match self.client.ask_for_account() {
             Err(error) if error.ends_run() => return Err(error),
-            Err(error) => log::warn!("the server's time can't be asked for: {error}"),
+            Err(error) => log::warn!("can't get the server's time: {error}"),
             Ok(()) => {}
         }
         Ok(clock::started_at().unwrap_or_else(clock::started_without_answer))
     }
 
-    /// Checks that a bookmark is not ahead of the run's start: what changes in
-    /// between would not be read.
+    /// Checks that a bookmark is not later than the start of the run.
+    /// Otherwise, changes between the two would be missed.
     ///
     /// # Errors
-    /// [`Error::Ahead`] where it is, by more than the lookback; and those of
+    /// [`Error::Ahead`] if it is later by more than the lookback, and those of
     /// [`Self::started_at`].
     pub fn check_bookmark(&self, stream: &'static str) -> Result<()> {
         let Some(bookmark) = self.output.bookmark(stream).value() else {
             return Ok(());
         };
         let started_at = self.started_at()?;
-        // Two runs within a second may start in any order by the server's clock.
+        // The server's time is in whole seconds, so the order of two runs
+        // within a second is unknown.
         match bookmark - self.settings.lookback - 2 * clock::RESOLUTION > started_at {
             true => Err(Error::Ahead {
                 stream,
@@ -125,9 +129,9 @@ impl Run<'_> {
         }
     }
 
-    /// The time to read of a stream that is complete up to `reached`: from
-    /// there minus the lookback, or from the start date, to the end date or
-    /// the run's start.
+    /// The window to read for a stream that is complete up to `reached`: from
+    /// `reached` minus the lookback, or else the start date, to the end date or
+    /// the start of the run.
     ///
     /// # Errors
     /// Those of [`Self::started_at`].
@@ -142,8 +146,8 @@ impl Run<'_> {
         let now = self.started_at()?;
         if from > now {
             log::warn!(
-                "stream `{stream}`: its bookmark or start lies in the future, at {}; \
-                 nothing is read before",
+                "stream `{stream}`: its bookmark or start is in the future, at {}; nothing is \
+                 read before then",
                 timestamp::format(from)
             );
         }
@@ -154,32 +158,35 @@ impl Run<'_> {
     }
 }
 
-/// One stream of a run.
+/// A stream of a run.
 pub struct StreamRun<'a> {
     pub run: &'a Run<'a>,
     pub stream: &'static Stream,
     pub api: Api<'a>,
     pub writer: RecordWriter,
-    /// Whether to begin at the start date whatever the bookmark says.
+    /// Whether to start at the start date, whatever the bookmark.
     pub full_table: bool,
-    /// Whether records may be missing although nothing failed: then no
-    /// ACTIVATE_VERSION may let a target drop what did not come.
+    /// Whether records may be missing even without an error. Then no
+    /// ACTIVATE_VERSION may be written, because the target would delete the
+    /// missing ones.
     pub partial: bool,
-    /// What ended this stream alone, of those that are read together.
+    /// The error that ended this stream alone, if it is read together with
+    /// others.
     pub error: Option<Error>,
 }
 
-/// What a producer hands to the thread that writes.
+/// What a producer passes to the writing thread.
 enum Step {
     Page(Page),
     /// Everything before this time was handed over.
     Done(DateTime<Utc>),
 }
 
-/// Reads a stream to the end.
+/// Reads a stream to its end.
 ///
 /// # Errors
-/// What ended it early; the records and bookmarks that were written stay true.
+/// The error that ended it early. Records and bookmarks written before remain
+/// valid.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     match &stream_run.stream.source {
         Source::List(source) => list::extract(stream_run, source),
@@ -194,7 +201,7 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
 }
 
 /// Writes pages and checkpoints in the order in which a producer hands them
-/// over. It borrows no API, which the producer's thread has.
+/// over. It doesn't borrow the API, which the producer's thread uses.
 struct Sink<'a> {
     run: &'a Run<'a>,
     stream: &'static Stream,
@@ -213,7 +220,7 @@ impl StreamRun<'_> {
         (&self.api, sink)
     }
 
-    /// The bookmark's value, unless the whole stream is to be read.
+    /// The value of the bookmark, unless the whole stream is to be read.
     fn bookmark(&self) -> Option<DateTime<Utc>> {
         match self.full_table {
             true => None,
@@ -221,7 +228,7 @@ impl StreamRun<'_> {
         }
     }
 
-    /// The time to read, with a lookback.
+    /// The window to read, with a lookback.
     fn window_back(&self, lookback: Duration) -> Result<Window> {
         let name = self.stream.name;
         self.run.window(name, self.bookmark(), lookback)
@@ -236,13 +243,13 @@ impl Sink<'_> {
         }
     }
 
-    /// Writes the records of a page; `added` are properties that the API
-    /// doesn't send, with their JSON values.
+    /// Writes the records of a page. `added` are properties that the API
+    /// doesn't send, with JSON values.
     fn page(&mut self, page: &Page, added: &[(&str, &str)]) -> Result<()> {
         self.rows(page.read_at, page.records(), added)
     }
 
-    /// Writes records that were read at one time, each a JSON object.
+    /// Writes records that were read at the same time, each a JSON object.
     fn rows<'r>(
         &mut self,
         read_at: DateTime<Utc>,
@@ -256,33 +263,33 @@ impl Sink<'_> {
         self.end()
     }
 
-    /// Begins with records that were read at one time.
+    /// Begins a batch of records that were read at the same time.
     fn begin(&mut self, read_at: DateTime<Utc>) {
         self.writer.extracted_at(read_at);
         self.lines.clear();
     }
 
-    /// Takes one of them, a JSON object.
+    /// Adds a record, a JSON object, to the batch.
     fn record(&mut self, record: &str, added: &[(&str, &str)]) -> Result<()> {
         let written = self.writer.write(record, added, &mut self.lines);
         written.map_err(|error| Error::Unexpected {
             request: format!("stream `{}`", self.stream.name),
-            problem: format!("a record is no object: {error}"),
+            problem: format!("a record is not an object: {error}"),
         })
     }
 
-    /// Writes those that it took.
+    /// Writes the batch.
     fn end(&mut self) -> Result<()> {
         Ok(self.run.output.records(&self.lines)?)
     }
 
-    /// Moves the stream's bookmark to `to`: every record before it was written.
+    /// Moves the stream's bookmark to `to`. All records before it must have
+    /// been written.
     fn checkpoint(&mut self, to: DateTime<Utc>) -> Result<()> {
         self.checkpoint_with(Some(to), |_| {})
     }
 
-    /// Changes what stands in the stream's bookmark, and moves it if there is
-    /// a time to move it to.
+    /// Changes the stream's bookmark, and moves it if `to` is given.
     fn checkpoint_with(
         &self,
         to: Option<DateTime<Utc>>,

@@ -1,11 +1,10 @@
-//! Reads a list page by page, and says how far what came can be trusted.
+//! Reads a list page by page, and tells how reliable the result is.
 //!
-//! Pages are places in a list that may change between two requests: a record
-//! that goes moves the ones behind it up by one place, and a list whose order
-//! depends on an edit moves them in any way. Neither is seen in a page alone.
-//! What proves a reading is the number of records: where every page names the
-//! same total, and as many distinct records came, none is missing, whatever
-//! the order.
+//! The list may change between two requests. If a record is removed, those
+//! after it move up by one position. If the order depends on edits, records may
+//! move anywhere. A single page shows neither. A reading is proven by the
+//! number of records: if every page has the same total and that many distinct
+//! records arrived, none is missing, whatever the order.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -13,64 +12,64 @@ use super::seen::Seen;
 use crate::error::{Error, Result};
 use crate::freshchat::Page;
 
-/// A list of more pages than this repeats itself without end.
+/// A list with more pages than this is assumed to repeat itself endlessly.
 const MOST_PAGES: u64 = 100_000;
 
-/// So many pages in a row that bring nothing are the end, however many are
-/// announced.
+/// After this many consecutive pages with nothing new, the list ends, even if
+/// more pages were announced.
 const MOST_BARREN: u32 = 2;
 
 /// A list that is read by page number.
 pub struct Pager<'a> {
     /// The path below the base address, for messages.
     pub path: &'a str,
-    /// The property that tells records apart.
+    /// The property that identifies a record.
     pub key: &'a str,
-    /// Whether to ask for a further page where the first one says nothing of
-    /// others: the document says that the list comes in pages.
+    /// Whether to request a second page if the first one doesn't mention any,
+    /// because the list is documented as paged.
     pub paged: bool,
-    /// Asks for a page, counted from 1.
+    /// Requests a page, counted from 1.
     pub ask: &'a dyn Fn(u64) -> Result<Page>,
 }
 
-/// What one reading of a list brought.
+/// The result of reading a list once.
 #[derive(Default)]
 pub struct Reading {
     /// The ids of the records.
     pub seen: Seen,
-    /// A hash of all ids in the order in which they came.
+    /// A hash of all ids, in the order of arrival.
     pub order: u64,
-    /// Number of records without an id, each of which counts.
+    /// The number of records without an id. Each counts as distinct.
     pub idless: usize,
-    /// Pages that had records.
+    /// The number of pages with records.
     pub pages: u64,
-    /// Number of records in the longest page.
+    /// The number of records in the longest page.
     pub longest: u64,
-    /// The number of records that the answers name.
+    /// The total in the answers.
     pub total: Option<u64>,
-    /// Whether some answers name another total than the others.
+    /// Whether the total changed between answers.
     changed: bool,
-    /// What the answers say of themselves that can't be true.
+    /// A contradiction in the answers.
     doubt: Option<&'static str>,
 }
 
 impl Reading {
-    /// Number of distinct records.
+    /// The number of distinct records.
     pub fn distinct(&self) -> u64 {
         (self.seen.len() + self.idless) as u64
     }
 
-    /// Whether every record that stood in the list all the time has come.
+    /// Whether all records that were in the list the whole time have arrived.
     pub fn is_proven(&self) -> bool {
         !self.changed && self.total == Some(self.distinct())
     }
 
-    /// Whether the list had another length at its end than at its beginning.
+    /// Whether the length of the list changed during the reading.
     pub fn has_changed(&self) -> bool {
         self.changed
     }
 
-    /// What the answers say that contradicts itself or the records.
+    /// A contradiction in the answers, or between them and the records.
     pub fn doubt(&self) -> Option<&'static str> {
         let counted = self.total.is_some_and(|total| total != self.distinct());
         let counted = counted.then_some("the total is not the number of records");
@@ -78,39 +77,40 @@ impl Reading {
     }
 }
 
-/// What stands behind a page.
+/// What follows a page.
 enum Next {
     Page,
     End,
 }
 
-/// A reading on its way.
+/// A reading in progress.
 struct Progress<'a> {
     pager: &'a Pager<'a>,
     reading: Reading,
     last_ids: Vec<String>,
-    /// Number of records in the first and in the last page.
+    /// The number of records in the first and in the last page.
     first: usize,
     last: usize,
-    /// Number of pages in a row that brought nothing new.
+    /// The number of consecutive pages without anything new.
     barren: u32,
-    /// The number of pages, if any answer names it.
+    /// The number of pages, if an answer contains it.
     announced: Option<u64>,
-    /// Whether the last page named a next one, or doesn't rule one out.
+    /// Whether the last page announced another one, or may be followed by one.
     has_next: bool,
 }
 
 impl Pager<'_> {
-    /// Hands over each page that has records, from the first to the last;
-    /// `first` is the first page if it was read just now.
+    /// Hands over each page that has records, from first to last. `first` is
+    /// the first page, if it was just read.
     ///
-    /// A list ends where its answers say, or at an empty page or one that
-    /// repeats the last. Where the answers and the records disagree, pages are
-    /// read as far as either goes.
+    /// A list ends where its answers say so, or at a page that is empty or
+    /// repeats the previous one. If the answers and the records disagree, pages
+    /// are read until both have ended.
     ///
     /// # Errors
-    /// Those of the requests: an error page is the end only behind the last
-    /// announced page, or with the code `WRONG_PAGE`; and those of `each`.
+    /// Those of the requests. An error page counts as the end only after the
+    /// last announced page, or with the code `WRONG_PAGE`. Also those of
+    /// `each`.
     pub fn read(
         &self,
         first: Option<Page>,
@@ -145,9 +145,10 @@ impl Pager<'_> {
         })
     }
 
-    /// Whether the page is the whole list, as it stood at one moment: nothing
-    /// can have moved between two requests. `longest` is the longest page that
-    /// the list ever had; a shorter one without a word of others is the last.
+    /// Whether the page is the whole list as it was at one moment, so that
+    /// nothing can have moved between requests. `longest` is the longest page
+    /// of the list so far; a shorter page that doesn't announce others is the
+    /// last one.
     pub fn is_whole(&self, page: &Page, longest: u64) -> bool {
         let length = page.len() as u64;
         let pagination = page.pagination.unwrap_or_default();
@@ -160,7 +161,7 @@ impl Pager<'_> {
 }
 
 impl Progress<'_> {
-    /// The page of this number; none where an error says that the list ends
+    /// Requests a page. Returns `None` if an error means that the list ends
     /// before it.
     fn ask(&mut self, number: u64) -> Result<Option<Page>> {
         let error = match (self.pager.ask)(number) {
@@ -174,10 +175,11 @@ impl Progress<'_> {
         if self.announced.is_none() && self.last < self.first {
             return Ok(None);
         }
-        // An error that passes is no end, nor is one in the middle of the list.
+        // A temporary error is not the end, and neither is one in the middle of
+        // the list.
         match (self.pager.ask)(number) {
             Err(again) if self.announced.is_none() && again.status() == error.status() => {
-                self.doubt("it ends with an error behind a full page");
+                self.doubt("it ends with an error after a full page");
                 Ok(None)
             }
             answer => answer.map(Some),
@@ -199,7 +201,7 @@ impl Progress<'_> {
             let announced = own_pages.or(self.announced) > Some(number);
             let goes_on = announced && self.wants_more() && self.barren < MOST_BARREN;
             if goes_on {
-                self.doubt("a page in its middle is empty or repeats the one before");
+                self.doubt("a page in the middle is empty or repeats the previous one");
             }
             return Ok(if goes_on { Next::Page } else { Next::End });
         }
@@ -210,7 +212,8 @@ impl Progress<'_> {
         (self.first, self.last) = (if number == 1 { length } else { self.first }, length);
         (self.last_ids, self.has_next) = (ids, page.has_next || counts_itself(&page));
         each(page)?;
-        // A list in an order that moves repeats its last page in another order.
+        // If the order of the list changes, its last page is repeated in
+        // another order.
         let is_barren = self.barren >= MOST_BARREN;
         let goes_on = match is_barren {
             true => self.announced > Some(number) && self.wants_more(),
@@ -219,22 +222,21 @@ impl Progress<'_> {
         Ok(if goes_on { Next::Page } else { Next::End })
     }
 
-    /// Takes in what a page says of the list; the number of pages by its own
-    /// word.
+    /// Reads what a page says about the list. Returns the page number in it.
     fn look_at_envelope(&mut self, number: u64, page: &Page) -> Option<u64> {
         let Some(pagination) = page.pagination else {
             self.reading.changed |= number > 1 && self.reading.total.is_some();
             return None;
         };
         if pagination.is_contradictory() {
-            self.doubt("its numbers of pages and of records contradict each other");
+            self.doubt("its numbers of pages and records contradict each other");
         }
         if pagination
             .current_page
             .is_some_and(|current| current != number)
             && !page.is_empty()
         {
-            self.doubt("it answers with another page than the one asked for");
+            self.doubt("an answer has another page number than the requested one");
         }
         let total = pagination.total_items;
         self.reading.changed |= number > 1 && total != self.reading.total;
@@ -244,7 +246,7 @@ impl Progress<'_> {
         pages
     }
 
-    /// Counts a page; the number of its records that are new.
+    /// Counts a page. Returns how many of its records are new.
     fn count(&mut self, page: &Page, ids: &[String]) -> u64 {
         let reading = &mut self.reading;
         let before = reading.distinct();
@@ -258,7 +260,7 @@ impl Progress<'_> {
         reading.distinct() - before
     }
 
-    /// Whether fewer records came than the answers promise.
+    /// Whether fewer records arrived than the answers announced.
     fn wants_more(&self) -> bool {
         let reading = &self.reading;
         reading.total.is_none_or(|total| reading.distinct() < total)
@@ -279,8 +281,8 @@ impl Progress<'_> {
     }
 }
 
-/// Whether a full page names its own length as the total: the list ends just
-/// there, or the API counts the page and not the list.
+/// Whether a full page gives its own length as the total. Either the list ends
+/// exactly here, or the API counts the page instead of the list.
 fn counts_itself(page: &Page) -> bool {
     let length = Some(page.len() as u64);
     page.pagination.is_some_and(|pagination| {
@@ -288,12 +290,12 @@ fn counts_itself(page: &Page) -> bool {
     })
 }
 
-/// An error that a request for one page may be answered with.
+/// Whether the error can be the answer to a request for a single page.
 fn is_page_error(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 404 | 410 | 416 | 422))
 }
 
-/// The API's own word for a page that isn't there.
+/// The API's error code for a page that doesn't exist.
 fn is_wrong_page(error: &Error) -> bool {
     match error {
         Error::Api(error) => error.code == "WRONG_PAGE",

@@ -1,4 +1,4 @@
-//! A bounded pool of workers whose results keep the order of their inputs.
+//! A bounded worker pool that keeps the results in the order of the inputs.
 
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,32 +8,33 @@ use std::thread;
 
 use crate::error::{Error, Result};
 
-/// So many inputs for each worker may be begun before the first of them is
-/// done: one that takes long doesn't leave the other workers idle at once.
+/// How many inputs per worker may be started before the first of them is done.
+/// It keeps the other workers busy while one input takes long.
 const LOOKAHEAD: usize = 4;
 
-/// So many results of one input wait for its turn; then its worker waits.
+/// How many results of an input may wait for their turn, before its worker has
+/// to wait.
 const AHEAD: usize = 8;
 
-/// The results of one input, with `None` behind the last: a worker that
-/// panicked leaves none, and must not look as if it were done.
+/// The results of an input, with `None` after the last. A worker that panicked
+/// sends no `None`, so it can't be mistaken for one that is done.
 type Results<O> = Receiver<Result<Option<O>>>;
 
-/// An input, and where its results go.
+/// An input, and the channel for its results.
 type Task<I, O> = (I, SyncSender<Result<Option<O>>>);
 
-/// Hands a thing over; an error says that nobody takes it any more.
+/// Hands over an item. An error means that the receiver is gone.
 pub type HandOver<'a, T> = dyn FnMut(T) -> Result<()> + 'a;
 
-/// Calls `work` for each input that `produce` hands over, on `workers`
-/// threads, and `consume` here with what `work` hands over: in the inputs'
-/// order, and as it comes for the input whose turn it is. `produce` has a
-/// thread of its own. At most `workers` times [`LOOKAHEAD`] inputs are begun
-/// ahead of their turn, with at most [`AHEAD`] results each.
+/// Calls `work` on `workers` threads for each input that `produce` hands over,
+/// and calls `consume` on this thread with the results. Results arrive in the
+/// order of the inputs; those of the current input arrive as soon as they are
+/// handed over. `produce` runs on its own thread. At most `workers` times
+/// [`LOOKAHEAD`] inputs are started early, with at most [`AHEAD`] results each.
 ///
 /// # Errors
-/// The first error of `work` or `consume`, in the inputs' order, else the
-/// producer's; inputs behind it aren't begun.
+/// The first error of `work` or `consume` in the order of the inputs, or else
+/// the producer's. Later inputs aren't started.
 pub fn pipe<I: Send, O: Send>(
     workers: usize,
     produce: impl FnOnce(&mut HandOver<I>) -> Result<()> + Send,
@@ -58,7 +59,7 @@ pub fn pipe<I: Send, O: Send>(
                 tasks.send((input, sender)).map_err(|_| Error::Stopped)
             })
         });
-        // This consumes the turns: after an error, the producer's next
+        // This consumes the turns. After an error, the producer's next
         // hand-over fails and ends it.
         let consumed = turns
             .into_iter()
@@ -69,10 +70,10 @@ pub fn pipe<I: Send, O: Send>(
     })
 }
 
-/// [`pipe`] for inputs that are there already, and one result for each.
+/// Like [`pipe`], for inputs that already exist and have a single result each.
 ///
 /// # Errors
-/// The first error, in the inputs' order; inputs behind it aren't begun.
+/// The first error, in the order of the inputs. Later inputs aren't started.
 pub fn in_order<I: Send, O: Send>(
     workers: usize,
     inputs: impl IntoIterator<Item = I> + Send,
@@ -87,10 +88,11 @@ pub fn in_order<I: Send, O: Send>(
     )
 }
 
-/// Consumes the results of one input to their end.
+/// Consumes all results of an input.
 fn take_all<O>(results: Results<O>, consume: &mut impl FnMut(O) -> Result<()>) -> Result<()> {
     loop {
-        // The worker's end is gone after a panic, which the scope passes on.
+        // After a panic, the worker's end of the channel is closed, and the
+        // scope propagates the panic.
         match results.recv().map_err(|_| Error::Stopped)?? {
             Some(result) => consume(result)?,
             None => return Ok(()),
@@ -98,10 +100,10 @@ fn take_all<O>(results: Results<O>, consume: &mut impl FnMut(O) -> Result<()>) -
     }
 }
 
-/// What the workers share.
+/// The state shared by the workers.
 struct Pool<I, O, W> {
     queue: Mutex<Receiver<Task<I, O>>>,
-    /// After an error, inputs that are queued aren't begun.
+    /// Set after an error. Queued inputs are then not started.
     stopped: AtomicBool,
     work: W,
 }
@@ -120,7 +122,7 @@ impl<I, O, W: Fn(I, &mut HandOver<O>) -> Result<()>> Pool<I, O, W> {
             }
             let mut hand_over = |result| results.send(Ok(Some(result))).map_err(|_| Error::Stopped);
             let done = (self.work)(input, &mut hand_over).map(|()| None);
-            // Nobody waits for the results any more after an error.
+            // After an error, the receiver is gone.
             let _ = results.send(done);
         }
     }

@@ -1,20 +1,20 @@
-//! Which ids were seen, in little memory.
+//! Remembers which ids were seen, with low memory use.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::OnceLock;
 
-/// The random keys of this run's hashes, so that no account has ids that
-/// collide.
+/// The random hash keys of this run, so that no account's ids collide in every
+/// run.
 static KEYS: OnceLock<[RandomState; 2]> = OnceLock::new();
 
-/// A set of ids of any form that holds 16 bytes of each: two hashes under
+/// A set of ids of any form. It stores 16 bytes for each: two hashes with
 /// random keys. A million ids take less than 64 MiB.
 #[derive(Default)]
 pub struct Seen(HashSet<u128>);
 
 impl Seen {
-    /// Adds an id. False: it was there already.
+    /// Adds an id. Returns false if it was already there.
     pub fn insert(&mut self, id: &str) -> bool {
         let keys = KEYS.get_or_init(Default::default);
         let [high, low] = keys.each_ref().map(|key| u128::from(key.hash_one(id)));
@@ -26,7 +26,7 @@ impl Seen {
         self.0.extend(&other.0);
     }
 
-    /// Number of ids.
+    /// The number of ids.
     pub fn len(&self) -> usize {
         self.0.len()
     }
@@ -47,8 +47,8 @@ mod tests {
         let ids = || (0..1_000_000).map(|n| format!("59b838d2-f0ce-4a08-b037-{n:012}"));
         assert!(ids().all(|id| seen.insert(&id)));
         assert!(ids().step_by(100).all(|id| !seen.insert(&id)));
-        // The table has a place and a byte for each, and an eighth of the
-        // places stays free; while it grows, half of it is there twice.
+        // The table has a slot and a byte for each id, with an eighth of the
+        // slots unused. While it grows, half of it exists twice.
         let table = seen.0.capacity() * 8 / 7 * (size_of::<u128>() + 1);
         assert!(table * 3 / 2 < 64 << 20, "{table}");
         seen.clear();

@@ -1,27 +1,27 @@
-//! Lists of users, in windows of a time of theirs, and the stream `users`,
-//! which goes by their update time.
+//! Lists of users, in windows of a time property, and the stream `users`, which
+//! uses the update time.
 //!
-//! The document names no order for the list, and pages are places in it: a
-//! user who leaves the window, or moves within it, moves others past a page
-//! that was read already. So a window counts as read only where something
-//! proves it, whatever the order is and however it moves:
+//! The order of the list is undocumented, and pages are positions in it. A user
+//! who leaves the window, or moves within it, can move others to a page that
+//! was already read. So a window counts as read only if this is proven for any
+//! order and any movement:
 //!
-//! - It fits one page. A page is one answer, and shows the window as it stood
-//!   at one moment.
-//! - Every page of it names the same total, and as many distinct users came.
-//!   Nobody left, and all who were there came.
+//! - It fits a single page. A page is one answer, and shows the window at one
+//!   moment.
+//! - All of its pages have the same total, and that many distinct users
+//!   arrived. Then nobody left, and all users arrived.
 //!
-//! Both need that nobody enters the window unseen. An edit takes a user out of
-//! a window of update times that lies in the past, and never brings one in;
-//! creation times don't change. Who is listed late enters, but only within the
-//! lookback, which the next run reads again: the time before it and the time
-//! within it are windows of their own.
+//! Both require that nobody enters the window unnoticed. An edit removes a user
+//! from a window of past update times, and never adds one. Creation times don't
+//! change. Users who are listed late do enter, but only within the lookback,
+//! which the next run reads again. The time before the lookback and the time
+//! within it are therefore separate windows.
 //!
-//! A window that isn't proven is cut into windows of a page each. One that
-//! can't be cut, since all of its users have one time, is read again until a
-//! reading is proven, or two bring the same users in the same order: it doesn't
-//! move then, whatever the total says. Two readings of a moving order may well
-//! miss the same user.
+//! A window that isn't proven is cut into windows of a page each. If it can't
+//! be cut because all of its users have the same time, it is read again, until
+//! a reading is proven or two readings have the same users in the same order.
+//! In the latter case the order is stable, whatever the total says. If the
+//! order changes, two readings may miss the same user.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -38,29 +38,29 @@ use crate::timestamp;
 /// The path of the list.
 const PATH: &str = "users";
 
-/// A window with more pages is cut: deep pages are slow, and the longer a
-/// window is read, the more likely it changes meanwhile.
+/// A window with more pages is cut. Deep pages are slow, and a longer reading
+/// is more likely to see changes.
 const MOST_PAGES: u64 = 100;
 
-/// A window is cut into so many parts at once at most.
+/// The maximum number of parts into which a window is cut at once.
 const MOST_PARTS: u64 = 16;
 
-/// How often a window that can't be cut is read, and how often the time since
-/// the run's start.
+/// How often to read a window that can't be cut, and the time since the run's
+/// start.
 const MOST_READINGS: usize = 5;
 
-/// No page is capped at fewer users. A shorter one is the last, if nothing
-/// says otherwise.
+/// No account caps its pages at fewer users. A shorter page is the last one,
+/// unless the answer says otherwise.
 const SHORTEST_PAGE: u64 = 10;
 
-/// So many users don't come in one order twice by chance.
+/// This many users are unlikely to arrive in the same order twice by chance.
 const TELLING: u64 = 20;
 
-/// The server's clock is no further ahead: a run with one that is ends.
+/// The maximum lead of the server's clock. With a larger one, the run ends.
 const FURTHEST_CLOCK: TimeDelta = TimeDelta::days(2);
 
-/// Reads the users that were updated since the bookmark, those edited since
-/// the run's start among them.
+/// Reads the users that were updated since the bookmark, including those edited
+/// since the start of the run.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let run = stream_run.run;
     let stream = stream_run.stream.name;
@@ -75,8 +75,8 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
                 UserStep::Page(page) => hand_over(Step::Page(page)),
                 UserStep::Done(window) => hand_over(Step::Done(window.to)),
             };
-            // Little has changed since the last run, as a rule: one answer,
-            // which shows the moment of the request, is all there is to read.
+            // Usually little has changed since the last run, and a single
+            // answer, which shows the moment of the request, has it all.
             if reached.is_some() && settings.end_date.is_none() {
                 let recent = Window::open(from);
                 let first = users.page(recent, 1)?;
@@ -110,7 +110,7 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     Ok(())
 }
 
-/// The time of users that windows go by.
+/// The time property that windows use.
 #[derive(Debug, Clone, Copy)]
 pub enum UserTime {
     Created,
@@ -126,7 +126,7 @@ impl UserTime {
         }
     }
 
-    /// The property that holds it.
+    /// The name of the property.
     fn property(self) -> &'static str {
         match self {
             UserTime::Created => "created_time",
@@ -135,11 +135,11 @@ impl UserTime {
     }
 }
 
-/// What reading users hands over.
+/// The output of reading users.
 pub enum UserStep {
     Page(Page),
-    /// The users of this window are complete. Some of them may have come with
-    /// pages before the window's own.
+    /// The users of this window are complete. Some of them may have been in
+    /// earlier pages.
     Done(Window),
 }
 
@@ -148,9 +148,9 @@ pub struct Users<'a> {
     api: &'a Api<'a>,
     time: UserTime,
     page_size: u32,
-    /// Number of users in the longest page so far.
+    /// The number of users in the longest page so far.
     longest: AtomicU64,
-    /// Whether answers contradict themselves.
+    /// Whether any answers were contradictory.
     doubtful: AtomicBool,
 }
 
@@ -165,22 +165,22 @@ impl<'a> Users<'a> {
         }
     }
 
-    /// The client that asks for them.
+    /// The client for requests.
     pub fn api(&self) -> &Api<'a> {
         self.api
     }
 
-    /// Whether some answers contradict themselves or their records.
+    /// Whether any answers contradict themselves or their records.
     pub fn is_doubtful(&self) -> bool {
         self.doubtful.load(Ordering::Relaxed)
     }
 
-    /// Hands over the users of a window, which are read in windows of at most
-    /// so many pages, and the end of each of these, the earliest first.
+    /// Hands over the users of a window, in smaller windows of at most
+    /// `most_pages` pages, earliest first. The end of each is handed over too.
     ///
     /// # Errors
-    /// Any error of the API; [`Error::Unexpected`] where nothing proves a
-    /// window; and those of `hand_over`.
+    /// Any error of the API; [`Error::Unexpected`] if a window can't be proven;
+    /// and those of `hand_over`.
     pub fn read(
         &self,
         window: Window,
@@ -190,8 +190,8 @@ impl<'a> Users<'a> {
         self.read_from(window, None, most_pages, hand_over)
     }
 
-    /// Like [`Self::read`], where the window's first page may have been read
-    /// just now.
+    /// Like [`Self::read`]. `first` is the first page of the window, if it was
+    /// just read.
     pub fn read_from(
         &self,
         window: Window,
@@ -220,9 +220,10 @@ impl<'a> Users<'a> {
         Ok(())
     }
 
-    /// Like [`Self::read`], for the last window before the run's start, and
-    /// after it the users that were edited since then, until one page has them
-    /// all: a user who is edited during every run would never come else.
+    /// Like [`Self::read`], for the last window before the start of the run.
+    /// Then reads the users edited since, until they fit a single page.
+    /// Otherwise, a user who is edited during every run would never be
+    /// delivered.
     fn read_late(
         &self,
         window: Window,
@@ -241,7 +242,7 @@ impl<'a> Users<'a> {
             if self.is_whole(&first) {
                 return hand_over(UserStep::Page(first));
             }
-            // The bookmark stays at the run's start.
+            // The bookmark doesn't move beyond the start of the run.
             let to = asked_at + FURTHEST_CLOCK;
             self.read(Window { from, to }, MOST_PAGES, &mut |step| match step {
                 UserStep::Page(page) => hand_over(UserStep::Page(page)),
@@ -249,12 +250,12 @@ impl<'a> Users<'a> {
             })?;
             from = from.max(asked_at - 2 * clock::RESOLUTION);
         }
-        log::info!("users: they are edited faster than they are read; the next run goes on");
+        log::info!("users: they are edited faster than they can be read; the next run continues");
         Ok(())
     }
 
-    /// A refusal as a failure, if users came before it: the account has the
-    /// list, and one of its pages can't be read.
+    /// Turns a refusal into a failure if users arrived before it: the account
+    /// has the list, but one of its pages can't be read.
     fn as_failure(&self, error: Error) -> Error {
         match error.refusal() {
             Some(refusal) if self.longest.load(Ordering::Relaxed) > 0 && refusal.status != 401 => {
@@ -267,7 +268,7 @@ impl<'a> Users<'a> {
         }
     }
 
-    /// Reads a window of which this is the first page.
+    /// Reads a window, given its first page.
     fn read_window(
         &self,
         window: Window,
@@ -300,7 +301,8 @@ impl<'a> Users<'a> {
             hand_over(UserStep::Page(page))
         })?;
         self.note(reading.longest);
-        // A short page has room for whoever is missing, whatever is announced.
+        // A short page has room for any missing user, whatever total is
+        // announced.
         let short = reading.pages <= 1 && self.is_short(reading.longest);
         if reading.is_proven() || short && reading.total.is_none() {
             self.look_at(&reading);
@@ -313,8 +315,10 @@ impl<'a> Users<'a> {
         Ok(Outcome::Done)
     }
 
-    /// Reads a window again that was not proven, until a reading is, or all of
-    /// a set of users that doesn't change have come, or two readings are equal.
+    /// Reads an unproven window again, until a reading is proven, or all users
+    /// of an unchanged set have arrived, or all readings so far are equal. A few
+    /// users on several pages may come in the same order by chance, so their
+    /// window is read as often as allowed.
     fn read_again(
         &self,
         pager: &Pager,
@@ -344,14 +348,14 @@ impl<'a> Users<'a> {
         Err(Error::Unexpected {
             request: format!("GET {PATH}"),
             problem: format!(
-                "no two of {MOST_READINGS} readings agree on the users of one {}; run again when \
-                 fewer users change",
+                "no two of {MOST_READINGS} readings agree on the users with the same {}; run \
+                 again when fewer users change",
                 self.time.property()
             ),
         })
     }
 
-    /// A page of a window's users.
+    /// A page of the users of a window.
     ///
     /// # Errors
     /// Any error of the API.
@@ -377,21 +381,21 @@ impl<'a> Users<'a> {
         }
     }
 
-    /// Whether a first page is all there is in its window.
+    /// Whether the first page of a window contains all of it.
     fn is_whole(&self, first: &Page) -> bool {
         let ask = |_| Ok(Page::default());
         let longest = self.longest.load(Ordering::Relaxed);
         self.pager(&ask).is_whole(first, longest)
     }
 
-    /// Whether a page of so many users is shorter than a full one is.
+    /// Whether a page with this many users is shorter than a full one.
     fn is_short(&self, length: u64) -> bool {
         let shortest = SHORTEST_PAGE.min(u64::from(self.page_size));
         length < self.longest.load(Ordering::Relaxed).max(shortest)
     }
 
-    /// The number of pages that a full first one announces. Without an
-    /// envelope it announces any number.
+    /// The number of pages that a full first page announces. Without pagination
+    /// data, it can be any number.
     fn expected_pages(&self, first: &Page) -> u64 {
         let Some(pagination) = first.pagination else {
             return u64::MAX / 5;
@@ -409,14 +413,14 @@ impl<'a> Users<'a> {
         self.longest.fetch_max(length, Ordering::Relaxed);
     }
 
-    /// Warns once where the answers can't be true.
+    /// Warns, once, if the answers are contradictory.
     fn look_at(&self, reading: &Reading) {
         if let Some(doubt) = reading.doubt()
             && !self.doubtful.swap(true, Ordering::Relaxed)
         {
             log::warn!(
-                "users: the API's answers contradict themselves: {doubt} ({} came, {} announced); \
-                 what they gave was read in full",
+                "users: the API's answers contradict themselves: {doubt} ({} read, {} \
+                 announced); all records in them were read",
                 reading.distinct(),
                 reading.total.unwrap_or_default()
             );
@@ -424,9 +428,9 @@ impl<'a> Users<'a> {
     }
 }
 
-/// What became of a window.
+/// The result of reading a window.
 enum Outcome {
     Done,
-    /// It is to be read in these windows, of at most so many pages each.
+    /// Read these windows instead, with at most this many pages each.
     Cut(Vec<Window>, u64),
 }

@@ -1,11 +1,11 @@
-//! Spans of time in which a stream is read.
+//! Time windows in which a stream is read.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The API's times have this resolution.
+/// The resolution of times in the API.
 const RESOLUTION: TimeDelta = TimeDelta::milliseconds(1);
 
-/// A span of time that includes its start and excludes its end.
+/// A time window, including its start and excluding its end.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Window {
     pub from: DateTime<Utc>,
@@ -13,17 +13,17 @@ pub struct Window {
 }
 
 impl Window {
-    /// Whether there is no time in it.
+    /// Whether the window is empty.
     pub fn is_empty(&self) -> bool {
         self.from >= self.to
     }
 
-    /// Whether there is a time in both.
+    /// Whether two windows overlap.
     pub fn overlaps(&self, other: Window) -> bool {
         self.from.max(other.from) < self.to.min(other.to)
     }
 
-    /// A window from a time on that has no end.
+    /// A window without an end.
     pub fn open(from: DateTime<Utc>) -> Self {
         Self {
             from,
@@ -36,9 +36,8 @@ impl Window {
         self.to == DateTime::<Utc>::MAX_UTC
     }
 
-    /// So many windows of about one length that make up this one, none of them
-    /// empty; none where the API's times are too coarse to tell any two parts
-    /// apart.
+    /// Splits the window into `count` parts of about equal length, none of them
+    /// empty. `None` if the API's resolution is too coarse for two parts.
     pub fn parts(&self, count: u64) -> Option<Vec<Window>> {
         let length = (self.to - self.from).num_milliseconds();
         let count = i64::try_from(count).unwrap_or(i64::MAX).min(length);
@@ -49,8 +48,8 @@ impl Window {
         self.cut_at((1..count).map(edge))
     }
 
-    /// The windows that these times, in any order, cut this one into; none
-    /// where no time is within it.
+    /// Splits the window at these times, which may be in any order. `None` if
+    /// none of them is within the window.
     pub fn cut_at(&self, times: impl IntoIterator<Item = DateTime<Utc>>) -> Option<Vec<Window>> {
         let times = times.into_iter();
         let mut edges: Vec<_> = times
@@ -69,9 +68,9 @@ impl Window {
         Some(edges.windows(2).map(window).collect())
     }
 
-    /// The start to ask for where the API's lower bound may exclude the time
-    /// itself ("after the parameter value"): no record at the start is lost,
-    /// and one just before it may be repeated.
+    /// The start to request if the API may exclude the lower bound itself
+    /// ("after the parameter value"). No record at the start is lost, and one
+    /// just before it may be repeated.
     pub fn exclusive_from(&self) -> DateTime<Utc> {
         self.from - RESOLUTION
     }

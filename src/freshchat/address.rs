@@ -5,17 +5,17 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// The domains on which Freshchat accounts live; the token goes to no other.
+/// The domains of Freshchat accounts. The token is sent to no other.
 const DOMAINS: [&str; 2] = ["freshchat.com", "myfreshworks.com"];
 
-/// The longest part of a host's name between two dots (RFC 1035).
+/// The maximum length of a label in a host name (RFC 1035).
 const LONGEST_LABEL: usize = 63;
 
-/// The path of the API's version 2.
+/// The path of version 2 of the API.
 const VERSION_PATH: &str = "/v2";
 
-/// A base address such as `https://acme.freshchat.com/v2`, without a slash at
-/// its end.
+/// A base address such as `https://acme.freshchat.com/v2`, without a trailing
+/// slash.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Address(Url);
 
@@ -23,8 +23,8 @@ impl Address {
     /// Reads the `domain` setting: `acme`, a host name, or an https address.
     ///
     /// # Errors
-    /// What is wrong with the text. It isn't quoted: it may be a secret that
-    /// was put here by mistake.
+    /// What is wrong with the text. The text itself isn't quoted, because it
+    /// may be a secret that was set here by mistake.
     pub fn from_domain(domain: &str) -> Result<Self, String> {
         let domain = domain.trim();
         let rest = match domain.split_once("://") {
@@ -53,10 +53,10 @@ impl Address {
         url.map(Self).map_err(|error| format!("is wrong: {error}"))
     }
 
-    /// Reads the `api_url` setting: https anywhere, http on loopback only.
+    /// Reads the `api_url` setting: any https address, or http on loopback.
     ///
     /// # Errors
-    /// What is wrong with the text, which isn't quoted here either.
+    /// What is wrong with the text, also without quoting it.
     pub fn from_url(text: &str) -> Result<Self, String> {
         let url = Url::parse(text.trim().trim_end_matches('/'))
             .map_err(|error| format!("is not an address: {error}"))?;
@@ -73,7 +73,7 @@ impl Address {
         }
     }
 
-    /// The host, with the port where it isn't the scheme's own.
+    /// The host, with the port unless it is the default of the scheme.
     pub fn host(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
         match self.0.port() {
@@ -82,19 +82,19 @@ impl Address {
         }
     }
 
-    /// Whether requests stay on this machine, where no proxy belongs between.
+    /// Whether requests stay on this machine, so that no proxy should be used.
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.0)
     }
 
-    /// The address of an endpoint: `path` is relative to the base, without a
-    /// leading slash, its segments already encoded.
+    /// The address of an endpoint. `path` is relative to the base, without a
+    /// leading slash, and with encoded segments.
     pub fn join(&self, path: &str) -> String {
         format!("{}/{path}", self.0.as_str().trim_end_matches('/'))
     }
 
-    /// The path of an endpoint, for messages. What a proxy's path has before
-    /// the API's version is left out: it may be a key.
+    /// The path of an endpoint, for messages. A proxy's path before the API
+    /// version is left out, because it may be a key.
     pub fn path_of(&self, path: &str) -> String {
         match self.0.path().trim_end_matches('/').ends_with(VERSION_PATH) {
             true => format!("{VERSION_PATH}/{path}"),
@@ -109,8 +109,8 @@ impl fmt::Display for Address {
     }
 }
 
-/// Labels of letters, digits and hyphens: nothing that could move the host
-/// elsewhere (`@`, `/`, `?`, `#`, `\`, `:`).
+/// Allows only labels of letters, digits and hyphens. Other characters (`@`,
+/// `/`, `?`, `#`, `\`, `:`) could change the host.
 fn is_account_name(name: &str) -> bool {
     name.split('.').all(|label| {
         (1..=LONGEST_LABEL).contains(&label.len())
@@ -121,7 +121,7 @@ fn is_account_name(name: &str) -> bool {
     })
 }
 
-/// Whether the address' host is a loopback address or `localhost`.
+/// Whether the host is a loopback address or `localhost`.
 pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => IpAddr::V4(ip).is_loopback(),

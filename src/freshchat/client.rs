@@ -1,5 +1,5 @@
-//! The HTTP client: the only file that sends a request, and the only one that
-//! exposes the token.
+//! The HTTP client. No other file sends requests to the API or exposes the
+//! token.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,46 +23,47 @@ use crate::error::{Error, Result};
 use crate::progress;
 use crate::secret::Secret;
 
-/// An answer with more bytes than this is no page of records.
+/// The maximum size of an answer. A larger one is not a page of records.
 const LARGEST_BODY: u64 = 64 * 1024 * 1024;
 
-/// The body of an answer may take this many times the timeout: one that
-/// trickles would never time out by its pauses.
+/// The timeout for a whole body, in multiples of the timeout for a read. A slow
+/// trickle never exceeds the latter.
 const BODY_TIMEOUTS: u32 = 5;
 
-/// How long the account's configuration may take where it is to tell whether
-/// the token is still good: the run ends soon if it isn't.
+/// The timeout of the request that checks whether the token is still valid. If
+/// it isn't, the run should end soon.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The path of the account's configuration.
+/// The path of the account configuration.
 const ACCOUNT: &str = "accounts/configuration";
 
-/// How often an answer is tried again that comes from a wrong host rather
-/// than from an API in trouble: the user waits for the message.
+/// The maximum number of retries if the answer comes from a wrong host and not
+/// from an API in trouble. The user waits for the message.
 const TRIES_AT_WRONG_HOST: u32 = 2;
 
-/// What the client needs to know.
+/// The options of a client.
 pub struct Options {
     pub address: Address,
     pub token: Secret,
     pub user_agent: String,
-    /// For the connection, the first byte, and each further read.
+    /// For the connection, for the first byte, and for each further read.
     pub timeout: Duration,
     pub retry: RetryPolicy,
     pub limits: Limits,
 }
 
-/// One HTTP exchange, as the observer is told of it.
+/// An HTTP exchange, as passed to the observer.
 pub struct Exchange {
     /// The endpoint's template, such as `users/{id}/conversations`.
     pub endpoint: &'static str,
-    /// The status, if there was an answer.
+    /// The HTTP status, if there was an answer.
     pub status: Option<u16>,
-    /// From the request's first byte to the answer's last.
+    /// The time from the first byte of the request to the last byte of the
+    /// answer.
     pub took: Duration,
 }
 
-/// The one client of a run, shared by all streams and threads.
+/// The client of a run, shared by all streams and threads.
 pub struct Client {
     agent: Agent,
     options: Options,
@@ -70,23 +71,23 @@ pub struct Client {
     stop: Arc<Stop>,
 }
 
-/// The client as one stream uses it: it counts the stream's requests.
+/// The client for a single stream, whose requests it counts.
 pub struct Api<'a> {
     client: &'a Client,
     requests: Arc<AtomicU64>,
 }
 
-/// An answer, or why there is none.
+/// An answer, or the reason why there is none.
 type Sent = std::result::Result<(StatusCode, HeaderMap, String), ureq::Error>;
 
-/// What became of one try.
+/// The result of a single try.
 enum Tried {
     Done(String),
     Failed(Error),
-    /// The limit is spent, and the answer doesn't say until when.
+    /// The rate limit is used up, and the answer doesn't say when it is reset.
     Spent(Error),
-    /// Worth another try, after `wait` if the API named one; `all`: no other
-    /// request should go out before, either.
+    /// A retry makes sense, after `wait` if the API gave one. If `all`, all
+    /// other requests must wait too.
     Again {
         error: Error,
         wait: Option<Duration>,
@@ -96,7 +97,7 @@ enum Tried {
 }
 
 impl Client {
-    /// A client that tells `observer` of each exchange.
+    /// A client that calls `observer` for each exchange.
     pub fn new(options: Options, observer: fn(&Exchange)) -> Self {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -126,7 +127,7 @@ impl Client {
         }
     }
 
-    /// The client for one stream.
+    /// The client for a single stream.
     pub fn api(&self) -> Api<'_> {
         Api {
             client: self,
@@ -134,22 +135,21 @@ impl Client {
         }
     }
 
-    /// What ends the run for all threads, as soon as the token is refused.
+    /// What ends the run for all threads, such as a refused token.
     pub fn stop(&self) -> &Arc<Stop> {
         &self.stop
     }
 
-    /// The hourly limit, and what the last answer left of it; none where
-    /// answers don't name it.
+    /// The hourly limit and what is left of it, if the API has sent it.
     pub fn hourly_limit(&self) -> Option<HourlyLimit> {
         self.options.limits.hourly()
     }
 
-    /// Asks for the account's configuration, which any token may read: its
-    /// answer tells the server's time.
+    /// Requests the account configuration, which any token may read. The answer
+    /// provides the server's time.
     ///
     /// # Errors
-    /// Any error of the API; retries are behind it.
+    /// Any error of the API, after retries.
     pub fn ask_for_account(&self) -> Result<()> {
         let answer = self.api().get(&Get::new(ACCOUNT), |body| {
             serde_json::from_str::<serde::de::IgnoredAny>(&body)
@@ -157,8 +157,9 @@ impl Client {
         answer.map(|_| ())
     }
 
-    /// Sends the request once, with a JSON body as a POST, and reads the answer
-    /// to its end, within `timeout` if there is one beside those of all requests.
+    /// Sends the request once and reads the whole answer. A `post` body is sent
+    /// as a JSON POST. `timeout`, if given, limits the whole exchange, in
+    /// addition to the timeouts of all requests.
     fn send(&self, get: &Get, post: Option<&str>, timeout: Option<Duration>) -> Sent {
         let mut address = self.options.address.join(&get.path);
         if !get.query.is_empty() {
@@ -189,7 +190,7 @@ impl Client {
         Ok((parts.status, parts.headers, body))
     }
 
-    /// [`Self::send`], observed.
+    /// Like [`Self::send`], but reports to the observer.
     fn exchange(&self, get: &Get, post: Option<&str>, timeout: Option<Duration>) -> Sent {
         let started = Instant::now();
         let sent = self.send(get, post, timeout);
@@ -236,7 +237,7 @@ impl Client {
         if let Err(differ) = clock::observe(&headers, sent_at) {
             return Tried::Failed(self.end(Error::Clocks(differ)));
         }
-        // A 429 says itself how long to wait.
+        // A 429 contains its own wait.
         if status != StatusCode::TOO_MANY_REQUESTS {
             self.options.limits.observe(&headers);
         }
@@ -250,8 +251,8 @@ impl Client {
         error
     }
 
-    /// Whether the token is still good. It doesn't wait at the gate, where all
-    /// may be waiting for an hour.
+    /// Whether the token is still valid. This bypasses the rate limiter, where
+    /// all requests may be waiting for up to an hour.
     fn is_token_good(&self) -> bool {
         let sent = self.exchange(&Get::new(ACCOUNT), None, Some(LOOK_TIMEOUT));
         sent.is_ok_and(|(status, ..)| status.is_success())
@@ -278,7 +279,7 @@ impl Client {
                 request,
                 to: redirect_target(headers),
             }),
-            // Some endpoints answer so where the account lacks the feature.
+            // Some endpoints answer 401 if the account lacks the feature.
             401 if endpoint == ACCOUNT || !self.is_token_good() => {
                 Tried::Failed(self.end(Error::Unauthorized {
                     host: self.options.address.host(),
@@ -286,7 +287,8 @@ impl Client {
                 }))
             }
             status => {
-                // Before the body is cut: half a token would not be found.
+                // Redact before the body is cut, because a partial token would
+                // not be found.
                 let body = self.options.token.redact(body);
                 let mut error = api_error(endpoint, request, status, &body, trace);
                 if !matches!(status, 408 | 429 | 500..=599) {
@@ -311,8 +313,8 @@ impl Client {
         }
     }
 
-    /// Sends the request until its answer can be read with `parse`, as often
-    /// as the policy allows.
+    /// Sends the request until `parse` can read its answer, as often as the
+    /// retry policy allows.
     fn get<T>(
         &self,
         get: &Get,
@@ -358,7 +360,8 @@ impl Client {
             let Some(backoff) = retries.next() else {
                 return Err(error);
             };
-            // A reset that is due this second may not have come yet.
+            // A reset that is due now may come a little late, so wait for the
+            // backoff at least.
             let wait = wait.map_or(backoff, |asked| asked.max(backoff));
             log::info!("{error}; trying again in {:.1} s", wait.as_secs_f64());
             if all {
@@ -370,7 +373,8 @@ impl Client {
         }
     }
 
-    /// Sends a POST once. A lost answer leaves open whether it was carried out.
+    /// Sends a POST once. If the answer is lost, the API may or may not have
+    /// processed it.
     fn post<T>(
         &self,
         get: &Get,
@@ -399,7 +403,7 @@ impl Client {
         }
     }
 
-    /// What went wrong between the hosts, in words.
+    /// Describes a transport error.
     fn problem(&self, error: &ureq::Error) -> String {
         let host = self.options.address.host();
         match error {
@@ -407,11 +411,11 @@ impl Client {
                 format!("the host {host} is not known; check `domain`")
             }
             ureq::Error::Timeout(ureq::Timeout::RecvBody) => format!(
-                "{host} did not end its answer within {} s",
+                "{host} did not finish its answer within {} s",
                 (self.options.timeout * BODY_TIMEOUTS).as_secs_f64()
             ),
             ureq::Error::Timeout(which) => format!(
-                "{host} gave no answer within {} s ({which:?})",
+                "{host} did not answer within {} s ({which:?})",
                 self.options.timeout.as_secs_f64()
             ),
             error => format!("{host}: {error}"),
@@ -420,17 +424,17 @@ impl Client {
 }
 
 impl Api<'_> {
-    /// The parsed answer of a GET request. `parse` sees the body of a 2xx
-    /// answer; a syntax error makes the request be tried again, any other
-    /// error of it ends the call.
+    /// Sends a GET request, and parses its answer with `parse`, which gets the
+    /// body of a 2xx answer. A syntax error from `parse` causes a retry; its
+    /// other errors end the call.
     ///
     /// # Errors
-    /// Any error of the API; retries are behind it.
+    /// Any error of the API, after retries.
     pub fn get<T>(&self, get: &Get, parse: impl Fn(String) -> serde_json::Result<T>) -> Result<T> {
         self.client.get(get, &self.requests, &parse)
     }
 
-    /// The parsed answer of a POST request with a JSON body, which is sent once.
+    /// Sends a POST request with a JSON body once, and parses its answer.
     ///
     /// # Errors
     /// Any error of the API.
@@ -445,18 +449,18 @@ impl Api<'_> {
             .post(&Get::new(endpoint), &body.to_string(), parse)
     }
 
-    /// Calls an hour that the account's limit leaves to this run, as the last
-    /// answer said; none where answers don't say.
+    /// The calls per hour that the account's limit leaves to this run, if the
+    /// API has sent the limit.
     pub fn calls_per_hour(&self) -> Option<f64> {
         self.client.options.limits.calls_per_hour()
     }
 
-    /// Requests sent so far, with every retry.
+    /// The requests sent so far, including retries.
     pub fn requests(&self) -> u64 {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// The counter behind `requests`, for who watches it.
+    /// The counter behind `requests`, for observers.
     pub fn counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.requests)
     }

@@ -1,13 +1,13 @@
 //! The time: the earlier of the server's clock and this machine's.
 //!
-//! Bookmarks and windows go by it. A time that is too early makes the next run
-//! repeat records; one that is too late makes it miss them. The server's time
-//! is the `Date` header of an answer (RFC 9110, 6.6.1), which has whole seconds
-//! and is rounded down. From then on the monotonic clock carries the time, so
-//! that a correction of the system's clock doesn't move it.
+//! It is used for bookmarks and windows. If it is too early, the next run
+//! repeats records; if it is too late, the next run misses some. The server's
+//! time is the `Date` header of an answer (RFC 9110, 6.6.1), in whole seconds,
+//! rounded down. After the first answer the monotonic clock continues it, so
+//! that changes of the system clock don't affect it.
 //!
-//! This is the only file that asks the system for the time of day; `clippy.toml`
-//! keeps the others from it.
+//! This is the only file that reads the system's time of day. `clippy.toml`
+//! enforces it.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,13 +18,13 @@ use ureq::http::{HeaderMap, header};
 
 use crate::timestamp;
 
-/// The server's time has no finer resolution.
+/// The resolution of the server's time.
 pub const RESOLUTION: Duration = Duration::from_secs(1);
 
-/// A larger difference between the two clocks is logged.
+/// A larger difference between the clocks is logged.
 const NOTABLE: TimeDelta = TimeDelta::minutes(1);
 
-/// A larger difference ends the run: one of the two is wrong by the date.
+/// A larger difference ends the run, because one of the dates must be wrong.
 const LARGEST: TimeDelta = TimeDelta::days(1);
 
 static CLOCK: Clock = Clock::new();
@@ -33,16 +33,16 @@ static CLOCK: Clock = Clock::new();
 struct Clock(Mutex<State>);
 
 struct State {
-    /// The time when the first request was sent, or the first that was answered
-    /// with a `Date`.
+    /// The time when the first request was sent, or the first one whose answer
+    /// had a `Date`.
     anchor: Option<(Instant, DateTime<Utc>)>,
     /// This machine's time minus the server's.
     difference: Option<TimeDelta>,
-    /// The run's start, once somebody went by it.
+    /// The start of the run, once it was used.
     started_at: Option<DateTime<Utc>>,
 }
 
-/// Two clocks that are too far apart.
+/// The two clocks are too far apart.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClocksDiffer {
     machine: DateTime<Utc>,
@@ -53,43 +53,45 @@ impl fmt::Display for ClocksDiffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "this machine's clock says {}, and the server's says {}",
+            "this machine's clock is at {}, and the server's at {}",
             timestamp::format(self.machine),
             timestamp::format(self.server)
         )
     }
 }
 
-/// The time now. Before the first answer, this machine's.
+/// The current time. Before the first answer, it is this machine's.
 pub fn now() -> DateTime<Utc> {
     CLOCK.now()
 }
 
-/// The run's start, in whole milliseconds: the time when the request was sent
-/// whose answer was the first with a `Date`. None before any answer.
+/// The start of the run, in whole milliseconds: the time when the request was
+/// sent whose answer was the first with a `Date`. `None` before the first
+/// answer.
 pub fn started_at() -> Option<DateTime<Utc>> {
     CLOCK.started_at()
 }
 
-/// The run's start where no answer can be had: this machine's time, unless an
-/// answer came.
+/// The start of the run if there may be no answer: this machine's time, unless
+/// an answer came.
 pub fn started_without_answer() -> DateTime<Utc> {
     CLOCK.started_without_answer(machine())
 }
 
-/// How far this machine's clock is ahead of the server's, as far as whole
-/// seconds tell; none before an answer with a `Date`.
+/// How far this machine's clock is ahead of the server's, to the second. `None`
+/// before an answer with a `Date`.
 pub fn ahead_of_server() -> Option<TimeDelta> {
     CLOCK.lock().difference
 }
 
-/// Takes in the headers of an answer of the API to a request that was sent at
-/// `sent`. The answer shows the account as it was then or later, so that this
-/// is the moment that counts.
+/// Reads the time from the headers of an answer. The answer shows the account
+/// as it was at `sent`, when the request was sent, or later. So `sent` is the
+/// moment that counts.
 ///
 /// # Errors
-/// The clocks are more than a day apart; or more than a minute, and a start by
-/// this machine's clock is too late.
+/// If the clocks are more than a day apart; or if they are more than a minute
+/// apart and the start of the run, taken from this machine's clock, is too
+/// late.
 pub fn observe(headers: &HeaderMap, sent: Instant) -> Result<(), ClocksDiffer> {
     CLOCK.observe(date_of(headers), machine(), sent)
 }
@@ -100,15 +102,15 @@ pub fn machine() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// The local time of day after a wait, for people.
+/// The local time of day after a wait, for messages.
 #[expect(clippy::disallowed_methods, reason = "the one place that may")]
 pub fn local_time_after(wait: Duration) -> NaiveTime {
     let wait = TimeDelta::from_std(wait).unwrap_or_default();
     (Local::now() + wait).time()
 }
 
-/// The `Date` of an answer. One with an `Age` comes from a cache, and its date
-/// is that of another time.
+/// The `Date` of an answer. An answer with an `Age` comes from a cache, so its
+/// date is too old.
 fn date_of(headers: &HeaderMap) -> Option<DateTime<Utc>> {
     if headers.contains_key(header::AGE) {
         return None;
@@ -144,9 +146,9 @@ impl Clock {
             let (_, time) = state.anchor?;
             if state.difference.is_none() {
                 log::warn!(
-                    "the server doesn't say what time it is: the run goes by this machine's \
-                     clock, {}; if it is ahead of the server's by more than `lookback_seconds`, \
-                     records are missed",
+                    "the server's answers have no time: the run uses this machine's clock, {}; \
+                     if it is ahead of the server's by more than `lookback_seconds`, records are \
+                     missed",
                     timestamp::format(time)
                 );
             }
@@ -183,7 +185,7 @@ impl Clock {
         }
         if difference.abs() > NOTABLE {
             log::warn!(
-                "this machine's clock is {} s {} the server's; the run goes by the earlier one",
+                "this machine's clock is {} s {} the server's; the run uses the earlier one",
                 difference.num_seconds().abs(),
                 match difference > TimeDelta::zero() {
                     true => "ahead of",
@@ -212,7 +214,7 @@ mod tests {
             clock
                 .observe(Some(time(server)), time(machine), Instant::now())
                 .unwrap();
-            // What later answers say moves nothing.
+            // Later answers change nothing.
             clock
                 .observe(Some(time(50)), time(70), Instant::now())
                 .unwrap();

@@ -1,4 +1,4 @@
-//! A request for something to read.
+//! A GET request.
 
 use url::form_urlencoded;
 
@@ -6,13 +6,13 @@ use url::form_urlencoded;
 pub struct Get {
     /// The endpoint's template, for the metrics.
     pub endpoint: &'static str,
-    /// The path below the base address, its segments encoded.
+    /// The path below the base address, with encoded segments.
     pub path: String,
     pub query: Vec<(&'static str, String)>,
 }
 
 impl Get {
-    /// A request for an endpoint without parameters in its path.
+    /// A request to an endpoint without path parameters.
     pub fn new(endpoint: &'static str) -> Self {
         Self {
             endpoint,
@@ -21,9 +21,9 @@ impl Get {
         }
     }
 
-    /// A request for one thing: the id stands for `{id}` in the path.
+    /// A request for one object, whose id replaces `{id}` in the path.
     pub fn of(endpoint: &'static str, id: &str) -> Self {
-        // A space is the only character that a query writes otherwise.
+        // Queries and paths differ only in the encoding of a space.
         let id: String = form_urlencoded::byte_serialize(id.as_bytes()).collect();
         Self {
             path: endpoint.replace("{id}", &id.replace('+', "%20")),
@@ -31,7 +31,7 @@ impl Get {
         }
     }
 
-    /// The same request with one more query parameter.
+    /// Adds a query parameter.
     pub fn with(mut self, name: &'static str, value: impl ToString) -> Self {
         self.query.push((name, value.to_string()));
         self

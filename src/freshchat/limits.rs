@@ -1,5 +1,5 @@
-//! The account's rate limit and the bound on requests under way, for all
-//! threads together.
+//! The account's rate limit and the maximum number of concurrent requests,
+//! shared by all threads.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,28 +11,29 @@ use super::clock;
 use crate::error::{Error, Result};
 use crate::progress;
 
-/// A header that asks for a longer wait is wrong: the limits are hourly.
+/// Longer waits in a header are wrong, because the limits are hourly.
 const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
 
 /// Without a header that says when the limit is reset, waits grow up to this
-/// length, ...
+/// length.
 const LONGEST_BLIND_WAIT: Duration = Duration::from_secs(600);
 
-/// ... and after this time the limit, which is of an hour, should be reset.
+/// After this time, an hourly limit should be reset.
 pub const PATIENCE: Duration = Duration::from_secs(65 * 60);
 
-/// Waits from this length on are logged.
+/// Waits of at least this length are logged.
 const LOGGED_WAIT: Duration = Duration::from_secs(5);
 
-/// From here on a reset header is a Unix time and no number of seconds left.
+/// From this value on, a reset header is a Unix time, not a number of seconds.
 const FIRST_UNIX_TIME: f64 = 1e9;
 
-/// The gate that every API request passes.
+/// The rate limiter, which every API request passes.
 pub struct Limits {
     concurrency: usize,
-    /// Share of the hourly limit at which to wait for its reset, 0 to 1.
+    /// The share of the hourly limit, from 0 to 1, at which requests wait for
+    /// the reset.
     reserve: f64,
-    /// The first wait where no header says when the limit is reset.
+    /// The first wait if no header says when the limit is reset.
     base: Duration,
     state: Mutex<State>,
     changed: Condvar,
@@ -47,28 +48,28 @@ struct State {
     stopped: bool,
 }
 
-/// The hourly limit, as the last answer named it.
+/// The hourly limit, as in the last answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HourlyLimit {
-    /// Calls in an hour.
+    /// Calls per hour.
     pub limit: f64,
-    /// What is left of them.
+    /// Calls that are left.
     pub remaining: f64,
 }
 
-/// A limit that is spent, and no answer says until when.
+/// A used-up limit, if no answer says when it is reset.
 #[derive(Clone, Copy)]
 struct Spent {
     since: Instant,
     wait: Duration,
 }
 
-/// A place among the requests under way; given back when dropped.
+/// A slot for a concurrent request. It is released on drop.
 pub struct Permit<'a>(&'a Limits);
 
 impl Limits {
     /// `reserve_percent` of the hourly limit is left to others. `base` is the
-    /// first wait where the API doesn't say when the limit is reset.
+    /// first wait if the API doesn't say when the limit is reset.
     pub fn new(concurrency: usize, reserve_percent: f64, base: Duration) -> Self {
         Self {
             concurrency,
@@ -79,17 +80,17 @@ impl Limits {
         }
     }
 
-    /// Requests that may be under way at once.
+    /// The maximum number of concurrent requests.
     pub fn concurrency(&self) -> usize {
         self.concurrency
     }
 
-    /// The hourly limit; none where answers don't name it.
+    /// The hourly limit, if the API has sent it.
     pub fn hourly(&self) -> Option<HourlyLimit> {
         self.lock().hourly
     }
 
-    /// Calls an hour, without those that are reserved for others.
+    /// The calls per hour, without those reserved for others.
     pub fn calls_per_hour(&self) -> Option<f64> {
         Some(self.hourly()?.limit * (1.0 - self.reserve))
     }
@@ -98,10 +99,10 @@ impl Limits {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the limit lets a request through and a place is free.
+    /// Waits until the rate limit allows a request and a slot is free.
     ///
     /// # Errors
-    /// [`Error::Stopped`], at once, after [`Self::stop`].
+    /// [`Error::Stopped`], immediately, after [`Self::stop`].
     pub fn enter(&self) -> Result<Permit<'_>> {
         let mut state = self.lock();
         loop {
@@ -126,14 +127,14 @@ impl Limits {
         }
     }
 
-    /// Lets no request through any more.
+    /// Blocks all further requests.
     pub fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
     }
 
-    /// Lets no request through for this long. All threads wait together; the
-    /// log says so once.
+    /// Blocks requests for this long. All threads wait together, and the log
+    /// shows it once.
     pub fn close(&self, wait: Duration, reason: &str) {
         let wait = wait.min(LONGEST_WAIT);
         let until = Instant::now() + wait;
@@ -150,16 +151,16 @@ impl Limits {
         }
     }
 
-    /// The wait for a limit that is spent, where no answer says until when. It
-    /// doubles with each round of answers that say so. None: the hour must be
-    /// over, and the limit is still spent.
+    /// How long to wait for a used-up limit if no answer says when it is reset.
+    /// The wait doubles with each round of such answers. `None` if the limit is
+    /// still used up after more than an hour.
     pub fn blind_wait(&self) -> Option<Duration> {
         self.blind_wait_at(Instant::now())
     }
 
     fn blind_wait_at(&self, now: Instant) -> Option<Duration> {
         let mut state = self.lock();
-        // The other threads' answers of the same round.
+        // Answers to other threads in the same round share the wait.
         if let (Some(until), Some(_)) = (state.closed_until, state.spent)
             && until > now
         {
@@ -179,8 +180,8 @@ impl Limits {
         (now - spent.since < PATIENCE).then_some(spent.wait)
     }
 
-    /// Takes in the rate-limit headers of an answer other than a 429, and
-    /// closes the gate when only the reserve is left.
+    /// Reads the rate-limit headers of an answer other than a 429, and blocks
+    /// requests when only the reserve is left.
     pub fn observe(&self, headers: &HeaderMap) {
         let hourly = hourly_limit(headers);
         let at_reserve = hourly.filter(|hourly| hourly.remaining <= hourly.limit * self.reserve);
@@ -194,8 +195,8 @@ impl Limits {
             let wait = reset_after(headers);
             let wait = wait.or_else(|| self.blind_wait());
             let reason = format!(
-                "{remaining:.0} of {limit:.0} calls of the hourly limit are left, \
-                 the share that is reserved for others"
+                "{remaining:.0} of {limit:.0} calls of the hourly limit are left, which are \
+                 reserved for others"
             );
             self.close(wait.unwrap_or(LONGEST_BLIND_WAIT), &reason);
         }
@@ -216,8 +217,8 @@ fn hourly_limit(headers: &HeaderMap) -> Option<HourlyLimit> {
     })
 }
 
-/// How long an answer asks to wait: `Retry-After` (seconds or a date), else
-/// the reset of the rate limit. None where neither is usable.
+/// The wait that an answer asks for: `Retry-After` (seconds or a date), or else
+/// the reset of the rate limit. `None` if neither is usable.
 pub fn wait_asked_for(headers: &HeaderMap) -> Option<Duration> {
     retry_after(headers).or_else(|| reset_after(headers))
 }
@@ -233,8 +234,8 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     }
 }
 
-/// `X-RateLimitReset` holds the seconds left; `X-RateLimit-Reset`, those or a
-/// Unix time in seconds or milliseconds.
+/// `X-RateLimitReset` contains the remaining seconds. `X-RateLimit-Reset`
+/// contains those, or a Unix time in seconds or milliseconds.
 fn reset_after(headers: &HeaderMap) -> Option<Duration> {
     let reset =
         number(headers, "x-ratelimitreset").or_else(|| number(headers, "x-ratelimit-reset"))?;
@@ -249,8 +250,8 @@ fn reset_after(headers: &HeaderMap) -> Option<Duration> {
     duration(seconds - clock::now().timestamp_millis() as f64 / 1000.0)
 }
 
-/// A wait that can be meant: a limit that is spent isn't reset at once, nor
-/// hours after.
+/// A plausible wait. A used-up limit is reset neither immediately nor after
+/// several hours.
 fn duration(seconds: f64) -> Option<Duration> {
     let wait = Duration::try_from_secs_f64(seconds).ok()?;
     (!wait.is_zero() && wait <= LONGEST_WAIT).then_some(wait)
@@ -329,7 +330,7 @@ mod tests {
         for _ in 0..12 {
             let wait = limits.blind_wait().unwrap();
             waits.push(wait.as_secs());
-            // Another thread's answer of the same round.
+            // The answer to another thread in the same round.
             limits.close(wait, "spent");
             assert!(limits.blind_wait().unwrap() <= wait);
             limits.lock().closed_until = None;

@@ -1,6 +1,7 @@
-//! The Freshchat REST API v2: addresses, requests, retries, limits and pages.
+//! The Freshchat REST API v2: addresses, requests, retries, rate limits and
+//! pages.
 //!
-//! This module knows nothing of Singer.
+//! This module knows nothing about Singer.
 
 mod address;
 mod client;

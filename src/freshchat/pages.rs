@@ -1,4 +1,4 @@
-//! One page of a list, as text: its records stay the bytes that the API sent.
+//! A page of a list. Its records remain the bytes that the API sent.
 
 use std::fmt;
 use std::iter;
@@ -13,25 +13,25 @@ use serde_json::value::RawValue;
 
 use super::clock;
 
-/// Where the records stand in an answer.
+/// Where an answer contains its records.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
-    /// An array under this name, or the array alone.
+    /// An array with this name, or the array alone.
     List(&'static str),
-    /// One record: the object under this name, or the object alone.
+    /// A single record: the object with this name, or the object alone.
     Single(&'static str),
 }
 
-/// The answer to a request for records; by default, one past a list's end.
+/// The answer to a request for records. The default is an empty page, as after
+/// the end of a list.
 #[derive(Default)]
 pub struct Page {
     body: String,
     records: Vec<Range<usize>>,
-    /// The list's `pagination`, where the API sends it.
+    /// The `pagination` object, if the API sends it.
     pub pagination: Option<Pagination>,
-    /// Whether a `link`, or `next_page` of the `links`, leads on. Only that it
-    /// is there counts: where it leads is not for a client with parameters of
-    /// its own.
+    /// Whether the answer has a `link`, or a `next_page` in its `links`. Its
+    /// address is ignored, because the client sets its own parameters.
     pub has_next: bool,
     /// When the page was read.
     pub read_at: DateTime<Utc>,
@@ -47,17 +47,17 @@ pub struct Pagination {
 }
 
 impl Pagination {
-    /// The number of pages, the larger one where the members disagree. The API
-    /// caps the page size, so the one that it echoes counts and not the one
-    /// that was asked for.
+    /// The number of pages. If the members contradict each other, the larger
+    /// one. The API caps the page size, so this uses the size in the answer and
+    /// not the requested one.
     pub fn pages(&self) -> Option<u64> {
         self.total_pages.max(self.pages_of_items())
     }
 
-    /// Whether the number of pages is not the one that the items take.
+    /// Whether the number of pages doesn't match the number of items.
     pub fn is_contradictory(&self) -> bool {
         match (self.total_pages, self.pages_of_items()) {
-            // An empty list has no page or an empty one.
+            // An empty list has no pages, or one empty page.
             (Some(pages), Some(needed)) => pages.max(1) != needed.max(1),
             _ => false,
         }
@@ -70,11 +70,11 @@ impl Pagination {
 }
 
 impl Page {
-    /// Reads an answer.
+    /// Parses an answer.
     ///
     /// # Errors
-    /// A syntax error where the body is no JSON, a data error where the
-    /// records aren't where they should be.
+    /// A syntax error if the body is not JSON, a data error if the records are
+    /// not where they should be.
     pub fn parse(body: String, shape: Shape) -> serde_json::Result<Self> {
         let mut deserializer = serde_json::Deserializer::from_str(&body);
         let visitor = Answer { body: &body, shape };
@@ -94,16 +94,16 @@ impl Page {
         self.records.iter().map(|range| &self.body[range.clone()])
     }
 
-    /// Leaves the records that `keep` takes.
+    /// Keeps only the records for which `keep` returns true.
     pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
         let body = &self.body;
         self.records.retain(|range| keep(&body[range.clone()]));
     }
 
-    /// The page, if each of its records is an object.
+    /// Returns the page if all of its records are objects.
     ///
     /// # Errors
-    /// A data error.
+    /// A data error if one isn't.
     pub fn of_objects(self) -> serde_json::Result<Self> {
         if self.records().any(|record| !record.starts_with('{')) {
             return Err(serde_json::Error::custom(
@@ -118,14 +118,14 @@ impl Page {
         self.records.is_empty()
     }
 
-    /// Number of records.
+    /// The number of records.
     pub fn len(&self) -> usize {
         self.records.len()
     }
 
-    /// The value of a property in each record, as JSON; none where the record
-    /// lacks it. Only this property is looked at: whatever else the record
-    /// holds, its id is not to be missed.
+    /// The value of a property in each record, as JSON, or `None` if the record
+    /// lacks it. Nothing else in the record is parsed, so that an id is found
+    /// whatever the rest contains.
     pub fn values_of<'p>(&'p self, property: &'p str) -> impl Iterator<Item = Option<&'p str>> {
         self.records().map(move |record| {
             let mut deserializer = serde_json::Deserializer::from_str(record);
@@ -134,7 +134,7 @@ impl Page {
         })
     }
 
-    /// The value of a property in each record that has it, as text.
+    /// The non-null values of a property, as text.
     pub fn texts_of(&self, property: &str) -> Vec<String> {
         let text = |json: &str| match json {
             "null" => None,
@@ -147,7 +147,7 @@ impl Page {
     }
 }
 
-/// Finds one property of an object.
+/// Finds a property of an object.
 struct Property<'n>(&'n str);
 
 impl<'a> Visitor<'a> for Property<'_> {
@@ -171,7 +171,7 @@ impl<'a> Visitor<'a> for Property<'_> {
     }
 }
 
-/// Whether a property has this name, without a copy of it.
+/// Whether a property has this name, without copying it.
 struct IsNamed<'n>(&'n str);
 
 impl<'a> DeserializeSeed<'a> for IsNamed<'_> {
@@ -226,7 +226,7 @@ impl<'a> Visitor<'a> for Answer<'a> {
     fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<Found, A::Error> {
         let Shape::List(_) = self.shape else {
             return Err(A::Error::custom(
-                "the answer is a list where one object belongs",
+                "the answer is a list instead of an object",
             ));
         };
         let mut records = Vec::new();
@@ -276,13 +276,13 @@ impl<'a> Visitor<'a> for Answer<'a> {
             None => Err(A::Error::custom(match (self.shape, problem) {
                 (_, Some(problem)) => format!("the answer is an error: {problem}"),
                 (Shape::List(name), None) => format!("the answer has no list `{name}`"),
-                (Shape::Single(_), None) => "the answer is no object".to_owned(),
+                (Shape::Single(_), None) => "the answer is not an object".to_owned(),
             })),
         }
     }
 }
 
-/// Reads the list of records where it stands, in the same pass; null is no list.
+/// Reads the list of records in the same pass. Null is not a list.
 struct Records<'b, 'a>(&'b Answer<'a>);
 
 impl<'a> DeserializeSeed<'a> for Records<'_, 'a> {
@@ -303,7 +303,7 @@ fn is_link(value: &Value) -> bool {
     value["href"].as_str().is_some_and(|href| !href.is_empty())
 }
 
-/// Numbers may come as text.
+/// Numbers may be sent as strings.
 fn read_pagination(value: Value) -> Pagination {
     let number = |name: &str| match &value[name] {
         Value::String(text) => text.parse().ok(),

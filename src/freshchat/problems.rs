@@ -1,27 +1,27 @@
-//! What is wrong with an answer, in words for the user.
+//! Describes what is wrong with an answer.
 
 use ureq::http::HeaderMap;
 use url::Url;
 
 use crate::error::ApiError;
 
-/// The beginning of a body that is shown in an error, in characters.
+/// How much of a body an error shows, in characters.
 const SHOWN_BODY: usize = 200;
 
-/// The beginning of the API's own words that is kept, in characters.
+/// How much of the API's message is kept, in characters.
 const KEPT_WORDS: usize = 1000;
 
-/// Whether the body is a page for a browser.
+/// Whether the body is HTML.
 pub fn looks_like_html(body: &str) -> bool {
     body.trim_start().starts_with('<')
 }
 
-/// A header's text, if it is there and is one.
+/// The text of a header, if it is present and valid text.
 pub fn header_text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.to_owned())
 }
 
-/// The host of a redirect: the rest of the address may hold secrets.
+/// The host of a redirect. The rest of the address may contain secrets.
 pub fn redirect_target(headers: &HeaderMap) -> String {
     let target = header_text(headers, "location").unwrap_or_default();
     match Url::parse(&target) {
@@ -30,7 +30,7 @@ pub fn redirect_target(headers: &HeaderMap) -> String {
     }
 }
 
-/// What is wrong with an answer's shape, without the value that is wrong.
+/// What is wrong with the structure of an answer, without the wrong value.
 pub fn without_values(problem: &serde_json::Error) -> String {
     let problem = problem.to_string();
     match problem.split_once(", expected ") {
@@ -39,18 +39,18 @@ pub fn without_values(problem: &serde_json::Error) -> String {
     }
 }
 
-/// Whether the host's name could not be resolved.
+/// Whether the host name could not be resolved.
 pub fn is_unknown_host(error: &ureq::Error) -> bool {
     match error {
         ureq::Error::HostNotFound => true,
-        // What the system's resolver says has no kind of its own.
+        // Errors of the system's resolver have no kind of their own.
         ureq::Error::Io(error) => error.to_string().contains("lookup address"),
         _ => false,
     }
 }
 
-/// The API's errors come as `{code, status, message}`, as `{success: false,
-/// error_code, error_message}`, or as no JSON at all.
+/// Parses an error of the API: `{code, status, message}`, `{success: false,
+/// error_code, error_message}`, or text that is not JSON.
 pub fn api_error(
     endpoint: &'static str,
     request: String,

@@ -1,4 +1,4 @@
-//! Raw reports: jobs that the server works off (API document, "Reports").
+//! Raw reports: jobs that the server processes (API document, "Reports").
 
 use std::collections::HashSet;
 
@@ -13,41 +13,44 @@ use crate::timestamp;
 
 const ENDPOINT: &str = "reports/raw";
 
-/// Words for a job or a link that is done.
+/// The status of a finished job or link.
 const DONE: [&str; 2] = ["COMPLETED", "SUCCESS"];
 
-/// Words for a job that is known to be still under way.
+/// The status of a job that is known to be in progress.
 const PENDING: [&str; 2] = ["PENDING", "IN_PROGRESS"];
 
 const FAILED: &str = "FAILED";
 
-/// The `error_code` of an event that the account doesn't know.
+/// The `error_code` for an event that the account doesn't have.
 const UNKNOWN_EVENT: &str = "5";
 
-/// How far a job has come.
+/// The progress of a job.
 #[derive(Debug, PartialEq)]
 pub enum Progress {
     Pending,
     Failed,
-    /// Its parts, in the order of time; none: the report is empty.
+    /// The parts in order of time. If there are none, the report is empty.
     Done(Vec<Part>),
-    /// It is done, and says neither where its parts are nor that it has none.
+    /// The job is done, but the answer doesn't mention parts, not even an empty
+    /// list.
     Bare,
 }
 
 /// A file of a report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Part {
-    /// The address of the file, which is the key to it, too.
+    /// The address of the file, which is also the key to it.
     pub link: String,
-    /// The time that it is about, where the API says so.
+    /// The time range of the part, if the API gives one.
     pub from: Option<DateTime<Utc>>,
     pub to: Option<DateTime<Utc>>,
 }
 
-/// Asks for a report of an event, from `from` on and before `to`; the job's id.
+/// Requests a report of an event, from `from` to before `to`. Returns the id of
+/// the job.
 ///
-/// It is sent once: where the answer is lost, a job may have been made.
+/// The request is sent once, because a job may exist even if the answer is
+/// lost.
 ///
 /// # Errors
 /// Any error of the API.
@@ -81,12 +84,12 @@ pub fn request(api: &Api, event: &str, from: DateTime<Utc>, to: DateTime<Utc>) -
         Some(error) => Error::Api(error),
         None => Error::Unexpected {
             request,
-            problem: "the answer names no job".into(),
+            problem: "the answer has no job id".into(),
         },
     })
 }
 
-/// `{"success": false, …}`; the status that comes with it is undocumented.
+/// `{"success": false, …}`. The HTTP status of this answer is undocumented.
 #[derive(Deserialize)]
 struct Refusal {
     #[serde(default)]
@@ -95,7 +98,7 @@ struct Refusal {
     error_message: Value,
 }
 
-/// The error that an answer of status 200 holds, if it holds one.
+/// The error in an answer with status 200, if there is one.
 fn refusal(request: &str, answer: &Refusal) -> Option<Box<ApiError>> {
     let text = |value: &Value| match value {
         Value::Null => String::new(),
@@ -117,10 +120,10 @@ fn refusal(request: &str, answer: &Refusal) -> Option<Box<ApiError>> {
     }))
 }
 
-/// Looks at a job.
+/// Gets the progress of a job.
 ///
 /// # Errors
-/// Any error of the API; a 404 where it doesn't know the job.
+/// Any error of the API; a 404 if it doesn't know the job.
 pub fn look(api: &Api, id: &str) -> Result<Progress> {
     let segment: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
     let get = Get {
@@ -128,7 +131,7 @@ pub fn look(api: &Api, id: &str) -> Result<Progress> {
         ..Get::new("reports/raw/{id}")
     };
     let answer: Answer = api.get(&get, |body| {
-        // A list would be taken for the properties in their order.
+        // serde would also accept a list, as the properties in order.
         let object: Map<String, Value> = serde_json::from_str(&body)?;
         serde_json::from_value(object.into())
     })?;
@@ -139,8 +142,8 @@ pub fn look(api: &Api, id: &str) -> Result<Progress> {
     }
 }
 
-/// A finished job has `links`; the vendor's older specification has one `link`
-/// in their place.
+/// A finished job has `links`. In the vendor's older specification, it has a
+/// single `link` instead.
 #[derive(Deserialize)]
 struct Answer {
     #[serde(default)]
@@ -153,9 +156,9 @@ struct Answer {
     refusal: Refusal,
 }
 
-/// One document says `from` and `to`, another `from_date` and `to_date`. All
-/// are plain values: an error of the parser would show what it found instead,
-/// and a link is the key to its file.
+/// One document has `from` and `to`, another `from_date` and `to_date`. All
+/// members are untyped, because a parser error would quote the unexpected
+/// value, and a link is the key to its file.
 #[derive(Deserialize)]
 struct AnswerPart {
     #[serde(default)]
@@ -180,10 +183,10 @@ impl AnswerPart {
 }
 
 impl Answer {
-    /// The parts; none where the answer doesn't speak of any.
+    /// The parts, or `None` if the answer doesn't mention any.
     fn take_parts(&mut self, job: &str) -> Option<Vec<AnswerPart>> {
-        // A job may also refer to itself, as in the answer to the POST. Its
-        // relation doesn't tell the two apart: `extracts` may be either.
+        // A link may also point to the job itself, as in the answer to the
+        // POST. The relation doesn't tell, because `extracts` is used for both.
         let itself = format!("{ENDPOINT}/{job}");
         let is_file = |address: String| {
             let path = address.split('?').next().unwrap_or_default();
@@ -209,8 +212,8 @@ fn address(link: &Value) -> Option<String> {
     address.map(str::to_owned)
 }
 
-/// A job is done when each of its links is; a link without a status is as far
-/// as the job. An unknown word counts as pending.
+/// A job is done when all of its links are. A link without a status has that of
+/// the job. Unknown statuses count as pending.
 fn progress(job: &str, mut answer: Answer) -> Progress {
     let is = |status: &Value, words: &[&str]| {
         let status = status.as_str().unwrap_or_default();
@@ -228,7 +231,7 @@ fn progress(job: &str, mut answer: Answer) -> Progress {
     if failed(&answer.status) || statuses.iter().any(failed) {
         return Progress::Failed;
     }
-    // While the job itself is pending, its list of links may still grow.
+    // While the job is pending, more links may be added.
     let job_done =
         is(&answer.status, &DONE) || (!parts.is_empty() && !is(&answer.status, &PENDING));
     if !job_done || !statuses.iter().all(|status| is(status, &DONE)) {
@@ -241,9 +244,9 @@ fn progress(job: &str, mut answer: Answer) -> Progress {
     let Some(mut parts) = parts else {
         return Progress::Pending;
     };
-    // A sort by time keeps the order of parts whose time can't be read.
+    // The sort is stable, so parts without a readable time keep their order.
     parts.sort_by_key(|part| part.from);
-    // Rows of a part that is listed twice would stand twice in the target.
+    // A part that is listed twice would duplicate its rows in the target.
     let mut links = HashSet::new();
     parts.retain(|part| links.insert(part.link.clone()));
     Progress::Done(parts)

@@ -1,26 +1,27 @@
-//! How often and how long to try again. The only file that names `backoff`.
+//! How often to retry, and how long to wait. The only file that uses `backoff`.
 
 use std::time::Duration;
 
 use backoff::ExponentialBackoff;
 use backoff::backoff::Backoff;
 
-/// Tries after the first, and the random waits before them.
+/// The number of retries, and the random waits before them.
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
-    /// Tries after the first one.
+    /// The maximum number of retries.
     pub max_retries: u32,
-    /// Upper end of the first wait; it doubles with each try.
+    /// The maximum of the first wait. It doubles with each retry.
     pub base: Duration,
-    /// Upper end of any wait.
+    /// The maximum of any wait.
     pub max: Duration,
 }
 
 impl RetryPolicy {
-    /// The waits of one request.
+    /// The retries of a request.
     pub fn start(&self) -> Retries {
-        // A randomization factor of 1 draws from zero to twice the interval:
-        // full jitter up to the base, when the interval is half of it.
+        // A randomization factor of 1 draws from zero to twice the interval.
+        // With half of the base as the interval, this is full jitter up to the
+        // base.
         let mut backoff = ExponentialBackoff {
             current_interval: self.base / 2,
             initial_interval: self.base / 2,
@@ -39,7 +40,7 @@ impl RetryPolicy {
     }
 }
 
-/// The tries that one request has left.
+/// The retries that a request has left.
 pub struct Retries {
     left: u32,
     backoff: ExponentialBackoff,
@@ -47,14 +48,15 @@ pub struct Retries {
 }
 
 impl Retries {
-    /// Takes one try: the wait before it, or none if no try is left.
+    /// Uses up a retry, and returns the wait before it. `None` if no retry is
+    /// left.
     pub fn next(&mut self) -> Option<Duration> {
         self.left = self.left.checked_sub(1)?;
         let wait = self.backoff.next_backoff().unwrap_or(self.max);
         Some(wait.min(self.max))
     }
 
-    /// Leaves at most this many tries.
+    /// Limits the remaining retries.
     pub fn at_most(&mut self, tries: u32) {
         self.left = self.left.min(tries);
     }

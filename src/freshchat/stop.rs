@@ -1,12 +1,12 @@
-//! The end of a run, for the threads that wait.
+//! Tells waiting threads that the run has ended.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// What ended the run, once something did. Every wait of the run's threads is
-/// a wait for it too.
+/// What ended the run, once something did. All waits of the run's threads also
+/// wait for this.
 #[derive(Default)]
 pub struct Stop {
     reason: Mutex<Option<Error>>,
@@ -18,7 +18,7 @@ impl Stop {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends the run. The first reason counts.
+    /// Ends the run. Only the first reason is kept.
     pub fn set(&self, reason: &Error) {
         self.lock().get_or_insert_with(|| reason.clone());
         self.changed.notify_all();
@@ -29,7 +29,7 @@ impl Stop {
         self.lock().clone()
     }
 
-    /// Waits until the run is ended, and says what ended it.
+    /// Waits until the run ends, and returns the reason.
     pub fn wait(&self) -> Error {
         let mut reason = self.lock();
         loop {
@@ -44,7 +44,7 @@ impl Stop {
     /// Sleeps.
     ///
     /// # Errors
-    /// [`Error::Stopped`], at once, when the run is ended.
+    /// [`Error::Stopped`], immediately, when the run ends.
     pub fn sleep(&self, time: Duration) -> Result<()> {
         let running = |reason: &mut Option<Error>| reason.is_none();
         let waited = self.changed.wait_timeout_while(self.lock(), time, running);

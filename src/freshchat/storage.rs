@@ -1,5 +1,5 @@
-//! Downloads from the storage host behind a report's links. Nothing here
-//! knows the token: the storage refuses it, and must never see it.
+//! Downloads report files from the storage host. Nothing here has access to the
+//! token: the storage refuses requests with it, and must never see it.
 
 use std::io::{Read, Write};
 use std::time::Duration;
@@ -11,42 +11,43 @@ use url::Url;
 
 use super::address::is_loopback;
 
-/// A storage in another region is a redirect away.
+/// Storage in another region is reached through redirects.
 const MOST_REDIRECTS: u32 = 5;
 
 const BUFFER: usize = 64 * 1024;
 
-/// Words of a 400 that stands for an expired link.
+/// Texts in a 400 that mean an expired link.
 const EXPIRED: [&str; 2] = ["ExpiredToken", "Request has expired"];
 
-/// So much of a refusal is read, in bytes.
+/// How much of an error body is read, in bytes.
 const SHORT_BODY: u64 = 4096;
 
-/// A client without a token.
+/// An HTTP client without a token.
 pub struct Storage {
     agent: Agent,
-    /// Whether plain http on loopback is allowed: where the API is there too.
+    /// Whether plain http on loopback is allowed, as it is when the API is
+    /// there too.
     loopback: bool,
 }
 
-/// Why a download didn't come to its end.
+/// Why a download failed.
 #[derive(Debug)]
 pub enum DownloadError {
-    /// The link isn't one to follow.
+    /// The link must not be followed.
     Refused(String),
-    /// The link's hour has passed.
+    /// The link has expired. Links are valid for an hour.
     Expired,
     /// The storage answered with this status.
     Status(u16),
     /// The connection failed, or the file is shorter than announced.
     Broken(String),
-    /// The local file can't be written to.
+    /// The local file can't be written.
     Local(std::io::Error),
 }
 
 impl Storage {
-    /// `timeout` bounds the connection, the first byte and each further read,
-    /// never the whole download.
+    /// `timeout` limits the connection, the first byte and each further read,
+    /// but not the whole download.
     pub fn new(user_agent: &str, timeout: Duration, loopback: bool) -> Self {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
@@ -54,7 +55,7 @@ impl Storage {
             .max_redirects(if loopback { 0 } else { MOST_REDIRECTS })
             .max_redirects_will_error(false)
             .user_agent(user_agent)
-            // The file is compressed already, and its length counts.
+            // The file is already compressed, and its length is checked.
             .accept_encoding("identity")
             .timeout_connect(Some(timeout))
             .timeout_recv_response(Some(timeout))
@@ -73,10 +74,10 @@ impl Storage {
         }
     }
 
-    /// Copies the file behind a link, if it has no more than `most` bytes.
+    /// Downloads a file of at most `most` bytes.
     ///
     /// # Errors
-    /// See [`DownloadError`]; `into` may have got a part of the file.
+    /// See [`DownloadError`]. `into` may contain a part of the file.
     pub fn download(
         &self,
         link: &str,
@@ -112,16 +113,16 @@ impl Storage {
         }
         match announced {
             Some(announced) if announced != length => Err(DownloadError::Broken(format!(
-                "{length} of {announced} bytes came"
+                "{length} of {announced} bytes arrived"
             ))),
             _ => Ok(()),
         }
     }
 
     fn check(&self, link: &str) -> Result<Url, DownloadError> {
-        // The address isn't shown: its query is the key to the file.
+        // The address isn't shown, because its query is the key to the file.
         let url = Url::parse(link)
-            .map_err(|_| DownloadError::Refused("the link is no address".into()))?;
+            .map_err(|_| DownloadError::Refused("the link is not an address".into()))?;
         match url.scheme() {
             "https" => Ok(url),
             "http" if self.loopback && is_loopback(&url) => Ok(url),
@@ -133,7 +134,8 @@ impl Storage {
     }
 }
 
-/// What a refusal means: stores differ in how they say that a link has expired.
+/// Interprets a refusal. Storage services differ in how they report an expired
+/// link.
 fn refusal(response: &mut Response<Body>) -> DownloadError {
     match response.status() {
         StatusCode::FORBIDDEN => return DownloadError::Expired,
@@ -154,11 +156,11 @@ fn refusal(response: &mut Response<Body>) -> DownloadError {
     }
 }
 
-/// What went wrong between the hosts; never with an address in it.
+/// Describes a transport error, without any address.
 fn broken(error: ureq::Error) -> DownloadError {
     match error {
         ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
-            DownloadError::Refused("the link is no address".into())
+            DownloadError::Refused("the link is not an address".into())
         }
         ureq::Error::RequireHttpsOnly(_) => {
             DownloadError::Refused("the storage redirects to a host that is not https".into())

@@ -1,5 +1,5 @@
-//! The text of the live lines, which fits the terminal: a number is whole or
-//! not there.
+//! The text of the live lines, fitted to the terminal. A number is shown
+//! completely or not at all.
 
 use std::iter;
 use std::sync::atomic::Ordering;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::{Counter, Line, time_of};
 
-/// The columns that a line may have behind its name, the widest first.
+/// The columns after the name, from the widest form to the narrowest.
 const FORMS: [fn(&Cells) -> Vec<String>; 4] = [
     |it| {
         vec![
@@ -27,14 +27,14 @@ const FORMS: [fn(&Cells) -> Vec<String>; 4] = [
     |it| vec![format!("{} rec", it.records)],
 ];
 
-/// What is told of a stream.
+/// The cells of a stream.
 struct Cells {
     records: String,
     requests: String,
     time: String,
 }
 
-/// A line, and how early it has its place where not all have one.
+/// A line, and its priority if there is no room for all.
 struct Ranked {
     rank: Rank,
     text: String,
@@ -45,12 +45,13 @@ enum Rank {
     Wait,
     Working,
     FirstJob,
-    /// A report that nothing is asked for yet, as most are most of the time.
+    /// A report for which nothing was requested yet, as is usual for most of
+    /// them.
     Planned,
     Rest,
 }
 
-/// The lines: what the run waits for, the streams, and below each its jobs.
+/// The lines: what the run waits for, the streams, and the jobs of each.
 pub fn of(
     streams: &[Line],
     wait: Option<(Instant, &str)>,
@@ -65,7 +66,7 @@ pub fn of(
         add(Rank::Wait, cut(&text, width));
     }
     let mut streams: Vec<&Line> = streams.iter().collect();
-    // Each report may have something under way, and the others still have a place.
+    // Reports with jobs come after the others, so that these keep their place.
     streams.sort_by_key(|line| (line.rank(), !line.jobs.under_way.is_empty()));
     for (line, text) in streams.iter().zip(table(&streams, now, width)) {
         add(line.rank(), text);
@@ -79,7 +80,7 @@ pub fn of(
     fit(lines, rows)
 }
 
-/// Leaves out what has no place, and says how much that is.
+/// Drops the lines that don't fit, and adds a line with their number.
 fn fit(lines: Vec<Ranked>, rows: usize) -> Vec<String> {
     let texts = |lines: Vec<Ranked>| lines.into_iter().map(|line| line.text);
     if lines.len() <= rows {
@@ -98,7 +99,7 @@ fn fit(lines: Vec<Ranked>, rows: usize) -> Vec<String> {
     fitting
 }
 
-/// A row for each stream, in the widest form that has room for the names.
+/// A row for each stream, in the widest form that leaves room for the names.
 fn table(streams: &[&Line], now: Instant, width: usize) -> Vec<String> {
     let cells: Vec<Cells> = streams.iter().map(|line| line.cells(now)).collect();
     let longest = streams.iter().map(|line| line.name.len()).max();
@@ -124,7 +125,7 @@ fn table(streams: &[&Line], now: Instant, width: usize) -> Vec<String> {
         .collect()
 }
 
-/// The cells of each row, to the right of columns as wide as their widest.
+/// Right-aligns the cells of each column.
 fn align(rows: Vec<Vec<String>>) -> Vec<String> {
     let count = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max();
@@ -138,7 +139,7 @@ fn align(rows: Vec<Vec<String>>) -> Vec<String> {
     rows.iter().map(text).collect()
 }
 
-/// The text in so many columns; what is cut off are whole words.
+/// Cuts a text to a width, at the end of a word.
 fn cut(text: &str, width: usize) -> String {
     const MORE: &str = "...";
     let Some((end, _)) = text.char_indices().nth(width) else {
@@ -150,7 +151,7 @@ fn cut(text: &str, width: usize) -> String {
     let mut fitting = words.filter(|words| words.chars().count() + 1 + MORE.len() <= width);
     match fitting.next() {
         Some(words) if !words.is_empty() => format!("{words} {MORE}"),
-        // One word, such as a stream's name.
+        // A single word, such as a stream's name.
         _ => {
             let part: String = text
                 .chars()
@@ -188,7 +189,7 @@ fn clock(time: Duration) -> String {
     )
 }
 
-/// A number with its thousands apart: `1,234,567`.
+/// A number with thousands separators: `1,234,567`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -220,12 +221,12 @@ mod tests {
             requests: Arc::new(AtomicU64::new(requests)),
             jobs: Jobs {
                 under_way: under_way.iter().map(ToString::to_string).collect(),
-                planned: planned.then(|| "2 more to ask for".to_owned()),
+                planned: planned.then(|| "2 more to request".to_owned()),
             },
         }
     }
 
-    /// Some of each kind.
+    /// One stream of each kind.
     fn streams() -> Vec<Line> {
         vec![
             line("report_conversation_created", 0, 0, (&[], true)),
@@ -249,9 +250,9 @@ mod tests {
                 "report_csat_score                   29 records   3 requests  1:01:01",
                 "  job one",
                 "  job two",
-                "  2 more to ask for",
+                "  2 more to request",
                 "report_conversation_created          0 records   0 requests  1:01:01",
-                "  2 more to ask for",
+                "  2 more to request",
             ]
         );
     }

@@ -1,7 +1,7 @@
-//! Live lines on a terminal: one for each stream and report job under way,
-//! and one for what the run waits for.
+//! Live lines on a terminal: one for each stream and each report job, and one
+//! for what the run waits for.
 //!
-//! Every function here does nothing while no lines are shown.
+//! All functions here do nothing while no lines are shown.
 
 mod lines;
 mod terminal;
@@ -18,10 +18,10 @@ use self::terminal::{Terminal, lock};
 use crate::freshchat::clock;
 use crate::secret::redact;
 
-/// Time between two drawings.
+/// The time between two redraws.
 const TICK: Duration = Duration::from_millis(200);
 
-/// Most drawings in a second, whatever changes.
+/// The maximum number of redraws per second.
 const RATE: u8 = 20;
 
 /// Shorter waits would only flicker.
@@ -29,19 +29,19 @@ const SHOWN_WAIT: Duration = Duration::from_secs(1);
 
 static LIVE: OnceLock<Live> = OnceLock::new();
 
-/// A number that a stream counts up while its line shows it.
+/// A number that a stream increments while its line shows it.
 pub type Counter = Arc<AtomicU64>;
 
 /// The lines, and the thread that draws them.
 struct Live {
     board: Mutex<Board>,
     changed: Condvar,
-    /// One bar has all of them, so that they are drawn as one.
+    /// A single bar contains all lines, so that they are drawn together.
     bar: ProgressBar,
     drawing: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// What the lines show.
+/// The content of the lines.
 #[derive(Default)]
 struct Board {
     streams: Vec<Line>,
@@ -49,7 +49,7 @@ struct Board {
     stopped: bool,
 }
 
-/// One stream.
+/// The line of a stream.
 struct Line {
     name: &'static str,
     started: Instant,
@@ -58,17 +58,18 @@ struct Line {
     jobs: Jobs,
 }
 
-/// What is told of a report stream's jobs.
+/// The jobs of a report stream, as shown.
 #[derive(Default)]
 pub struct Jobs {
-    /// A line for each.
+    /// A line for each unfinished job.
     pub under_way: Vec<String>,
-    /// A line for all that no report is asked for yet.
+    /// A line for the windows that were not requested yet.
     pub planned: Option<String>,
 }
 
-/// Shows lines from now on, if a person sees them: stderr is a terminal that
-/// can redraw, stdout is none, and no `NO_COLOR` or `CI` asks for plain text.
+/// Shows lines from now on, if someone is watching: stderr is a terminal that
+/// can redraw, stdout is not a terminal, and neither `NO_COLOR` nor `CI` is
+/// set.
 pub fn start() {
     let asks_for_plain = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     if !std::io::stderr().is_terminal()
@@ -85,7 +86,7 @@ pub fn start() {
         drawing: Mutex::default(),
     };
     let live = LIVE.get_or_init(|| live);
-    // Without the thread there are no lines, and nothing else is missing.
+    // Without the thread, there are no lines, but everything else works.
     let drawing = thread::Builder::new().name("progress".into());
     *lock(&live.drawing) = drawing.spawn(|| live.draw()).ok();
 }
@@ -95,19 +96,19 @@ pub fn is_shown() -> bool {
     LIVE.get().is_some_and(|live| !live.board().stopped)
 }
 
-/// Takes the lines away for good.
+/// Removes the lines permanently.
 pub fn stop() {
     if let Some(live) = LIVE.get() {
         live.board().stopped = true;
         live.changed.notify_all();
-        // The thread clears the lines; nothing is drawn after it. Held over the
-        // join, so that a second thread waits for it too.
+        // The thread clears the lines, and nothing is drawn after it. The lock
+        // is held during the join, so that a second caller waits too.
         let mut drawing = lock(&live.drawing);
         let _ = drawing.take().map(JoinHandle::join);
     }
 }
 
-/// Runs something that writes to stderr, with the lines out of its way.
+/// Runs `write`, which writes to stderr, with the lines hidden.
 pub fn above(write: impl FnOnce()) {
     match LIVE.get() {
         Some(live) => live.bar.suspend(write),
@@ -115,7 +116,7 @@ pub fn above(write: impl FnOnce()) {
     }
 }
 
-/// Adds a line for a stream, which begins.
+/// Adds a line for a stream.
 pub fn follow(stream: &'static str, records: Counter, requests: Counter) {
     with_board(|board| {
         board.streams.push(Line {
@@ -128,8 +129,8 @@ pub fn follow(stream: &'static str, records: Counter, requests: Counter) {
     });
 }
 
-/// Shows these jobs below the stream's line, in place of earlier ones. They
-/// are only asked for if they are shown.
+/// Shows these jobs below the stream's line, in place of the earlier ones.
+/// `jobs` is called only if lines are shown.
 pub fn jobs(stream: &str, jobs: impl FnOnce() -> Jobs) {
     with_board(|board| {
         if let Some(line) = board.streams.iter_mut().find(|line| line.name == stream) {
@@ -138,13 +139,13 @@ pub fn jobs(stream: &str, jobs: impl FnOnce() -> Jobs) {
     });
 }
 
-/// Takes the line of a stream away, which has ended.
+/// Removes the line of a stream.
 pub fn end(stream: &str) {
     with_board(|board| board.streams.retain(|line| line.name != stream));
 }
 
-/// Shows why requests wait, and until when. Of several waits, the one that
-/// ends last is shown.
+/// Shows why requests wait, and until when. Of several waits, the one that ends
+/// last is shown.
 pub fn waiting(wait: Duration, reason: &str) {
     if wait < SHOWN_WAIT {
         return;
@@ -152,21 +153,21 @@ pub fn waiting(wait: Duration, reason: &str) {
     with_board(|board| {
         let until = Instant::now() + wait;
         if board.wait.as_ref().is_none_or(|(shown, _)| *shown < until) {
-            // A server's words must not move the cursor.
+            // A server's text must not move the cursor.
             let reason = reason.replace(char::is_control, " ");
             board.wait = Some((until, redact(reason)));
         }
     });
 }
 
-/// The local time of day of something to come, such as `18:05:10`.
+/// The local time of day of a future moment, such as `18:05:10`.
 pub fn time_of(at: Instant) -> String {
     let left = at.saturating_duration_since(Instant::now());
     let time = clock::local_time_after(left);
     time.format("%H:%M:%S").to_string()
 }
 
-/// A bar that shows nothing but its message.
+/// A bar that shows only its message.
 fn bar() -> ProgressBar {
     let terminal = Box::new(Terminal::default());
     let target = ProgressDrawTarget::term_like_with_hz(terminal, RATE);
@@ -192,7 +193,7 @@ impl Live {
         let mut board = self.board();
         while !board.stopped {
             let lines = board.lines(Instant::now(), terminal::room());
-            // Drawing may take its time on a slow terminal.
+            // Drawing may be slow, so the lock is released.
             drop(board);
             self.bar.set_message(lines.join("\n"));
             let waited = self.changed.wait_timeout(self.board(), TICK);
@@ -205,7 +206,7 @@ impl Live {
 }
 
 impl Board {
-    /// The lines that fit the room of columns and rows.
+    /// The lines that fit the given columns and rows.
     fn lines(&mut self, now: Instant, room: (usize, usize)) -> Vec<String> {
         self.wait = self.wait.take().filter(|(until, _)| *until > now);
         let wait = self.wait.as_ref();

@@ -1,14 +1,14 @@
-//! How the live lines get to a terminal that others write to as well.
+//! Draws the live lines on a terminal that other programs also write to.
 //!
-//! In a pipeline, the target's log lines go to the same terminal, at times
-//! that nobody knows. So the lines hang below the cursor, which each drawing
-//! leaves where it found it, and no drawing touches what is before the cursor:
-//! what another program writes goes over the lines, stays, and the next
-//! drawing puts the lines below it. That holds for half a line too, at the
-//! bottom of the screen, and after a resize. Nothing is set in the terminal
-//! that a killed run would leave behind, as with a margin for scrolling. The
-//! price is that where others write more than [`GAP`] lines at once, the rest
-//! of a live line may stand behind theirs; it is faint.
+//! In a pipeline, the target logs to the same terminal at any time. So the
+//! lines are drawn below the cursor, each redraw leaves the cursor where it
+//! was, and nothing before the cursor is changed. What another program writes
+//! overwrites the lines and remains, and the next redraw puts the lines below
+//! it. This also works with an incomplete line, at the bottom of the screen,
+//! and after a resize. No terminal setting is changed that a killed run would
+//! leave behind, such as a scrolling margin. The drawback: if other programs
+//! write more than [`GAP`] lines at once, the rest of a live line may remain
+//! after their text. It is faint.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -17,15 +17,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use indicatif::TermLike;
 use rustix::termios::tcgetwinsize;
 
-/// Rows below the cursor's that stay empty, for what others write between two
-/// drawings.
+/// How many rows below the cursor stay empty, for what others write between two
+/// redraws.
 const GAP: usize = 3;
 
-/// Of a terminal that doesn't tell its size.
+/// The size assumed for a terminal that doesn't report one.
 const USUAL: (u16, u16) = (80, 24);
 
-/// A terminal as indicatif sees it. It is told to move up and clear, which
-/// would go over the lines of others; it is only asked for the lines here.
+/// A terminal as indicatif sees it. Its calls to move up and clear are ignored,
+/// because they would overwrite the lines of others. Only the text of the lines
+/// is used.
 #[derive(Debug, Default)]
 pub struct Terminal {
     frame: Mutex<Frame>,
@@ -37,7 +38,7 @@ struct Frame {
     shown: bool,
 }
 
-/// Columns and rows of the terminal.
+/// The columns and rows of the terminal.
 fn size() -> (u16, u16) {
     match tcgetwinsize(io::stderr()) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col, size.ws_row),
@@ -45,33 +46,35 @@ fn size() -> (u16, u16) {
     }
 }
 
-/// The columns, and the rows for live lines: a third of them is for the log.
+/// The columns and the rows available for live lines. A third of the rows is
+/// left to the log.
 pub fn room() -> (usize, usize) {
     let (width, height) = size();
     let rows = usize::from(height) * 2 / 3;
     (width.into(), rows.saturating_sub(GAP))
 }
 
-/// Whoever panicked while it held the lock has changed nothing by halves.
+/// A panic while the lock is held leaves no partial change.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What draws the lines, or clears them where there are none: one write, so
-/// that no other comes between.
+/// The output that draws the lines, or clears them if there are none. It is a
+/// single write, so that no other write comes in between.
 fn drawing(lines: &[String]) -> String {
     let rows = match lines.len() {
         0 => 1,
         count => GAP + count,
     };
-    // Scrolls if they don't fit below. A vertical tab keeps the column.
+    // This scrolls if the lines don't fit below. A vertical tab keeps the
+    // column.
     let mut text = "\x0b".repeat(rows);
     let _ = write!(text, "\x1b[{rows}A\x1b7");
-    // From the row below: some terminals move to their history what is cleared
-    // from the first one.
+    // Clear from the next row, because some terminals move what is cleared from
+    // the first row to their history.
     text.push_str("\x1b[K\r\n\x1b[J");
     if !lines.is_empty() {
-        // Without wrapping, a line that is too wide for a moment stays one row.
+        // With wrapping off, a line that is briefly too wide stays in one row.
         text.push_str("\x1b[2m\x1b[?7l");
         text.push_str(&"\r\n".repeat(GAP));
         text.push_str(&lines.join("\r\n"));
@@ -113,7 +116,7 @@ impl TermLike for Terminal {
         self.write_str(line)
     }
 
-    /// A line, or the blanks that would fill its row.
+    /// Gets a line, or the blanks that would fill its row.
     fn write_str(&self, text: &str) -> io::Result<()> {
         let text = text.trim_end();
         if !text.is_empty() {
@@ -122,7 +125,7 @@ impl TermLike for Terminal {
         Ok(())
     }
 
-    /// The end of a drawing.
+    /// Ends a redraw.
     fn flush(&self) -> io::Result<()> {
         let mut frame = lock(&self.frame);
         let lines = std::mem::take(&mut frame.lines);

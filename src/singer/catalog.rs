@@ -1,4 +1,4 @@
-//! The catalog: what a tap can read, and what its user selected.
+//! The catalog: what the tap can read, and what the user selected.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ pub struct Catalog {
     pub streams: Vec<Entry>,
 }
 
-/// One stream of a catalog. Members that this tap doesn't use are let be.
+/// A stream of the catalog. Members that this tap doesn't use are ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Entry {
     #[serde(default, deserialize_with = "or_default")]
@@ -28,7 +28,7 @@ pub struct Entry {
     pub metadata: Vec<Metadata>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replication_method: Option<String>,
-    /// The legacy place of the stream's selection.
+    /// The legacy location of the stream's selection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selected: Option<bool>,
 }
@@ -42,7 +42,7 @@ pub struct Metadata {
     pub metadata: Map<String, Value>,
 }
 
-/// A null is what a tool without a value leaves: as if it weren't there.
+/// Some tools write null for a missing value. It counts as missing.
 fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -52,7 +52,7 @@ fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
 impl Entry {
     /// The entry that discovery prints for a stream.
     ///
-    /// `replication_key` is the property that an incremental stream goes by.
+    /// `replication_key` is the bookmark property of an incremental stream.
     pub fn discovered(
         name: &str,
         schema: Map<String, Value>,
@@ -90,7 +90,7 @@ impl Entry {
         }
     }
 
-    /// The stream's name; catalogs of older tools have only `stream`.
+    /// The name of the stream. Catalogs of older tools have only `stream`.
     pub fn name(&self) -> &str {
         if self.tap_stream_id.is_empty() {
             &self.stream
@@ -99,14 +99,14 @@ impl Entry {
         }
     }
 
-    /// What is selected of the stream.
+    /// The selection of the stream and its properties.
     pub fn selection(&self) -> Selection {
         Selection::new(self)
     }
 }
 
-/// Adds the metadata of each property below a node. Array items have none:
-/// they are selected with their array.
+/// Adds the metadata of each property below a node. Array items have none,
+/// because they are selected together with their array.
 fn describe(
     schema: &Map<String, Value>,
     path: &[String],
@@ -135,14 +135,15 @@ fn describe(
     }
 }
 
-/// Which nodes of one stream's schema are selected.
+/// Which nodes of a stream's schema are selected.
 pub struct Selection {
     nodes: HashMap<Vec<String>, Map<String, Value>>,
-    /// `selected` members of the schema itself: the legacy `--properties` form.
+    /// The `selected` members in the schema itself, used by the legacy
+    /// `--properties` form.
     legacy: HashMap<Vec<String>, bool>,
-    /// The legacy place of the replication method.
+    /// The legacy location of the replication method.
     replication_method: Option<String>,
-    /// Properties that are always in: keys and the replication key.
+    /// Properties that are always selected: the keys and the replication key.
     automatic: Vec<String>,
 }
 
@@ -166,7 +167,7 @@ impl Selection {
         }
     }
 
-    /// Makes these top-level properties automatic, whatever the metadata says.
+    /// Makes these top-level properties automatic, regardless of the metadata.
     pub fn with_automatic(mut self, properties: &[String]) -> Self {
         self.automatic = properties.to_vec();
         self
@@ -177,8 +178,8 @@ impl Selection {
         self.node(&[], true)
     }
 
-    /// Whether a property is selected, given its path as in a breadcrumb.
-    /// Parents are the caller's matter: it never asks below a deselected one.
+    /// Whether a property is selected. `path` is its breadcrumb. The caller
+    /// checks the parents first, and never asks below a deselected one.
     pub fn property(&self, path: &[String]) -> bool {
         if let [_, name] = path
             && self.automatic.contains(name)
@@ -188,8 +189,8 @@ impl Selection {
         self.node(path, true)
     }
 
-    /// The order: unsupported, automatic, selected, selected-by-default, the
-    /// parent's, which is `parent`.
+    /// In order of precedence: unsupported, automatic, selected,
+    /// selected-by-default, and the selection of the parent.
     fn node(&self, path: &[String], parent: bool) -> bool {
         let empty = Map::new();
         let node = self.nodes.get(path).unwrap_or(&empty);
@@ -205,7 +206,7 @@ impl Selection {
             .unwrap_or(parent)
     }
 
-    /// The replication method that the metadata asks for.
+    /// The replication method in the metadata.
     pub fn replication_method(&self) -> Option<&str> {
         let node = self.nodes.get([].as_slice());
         let method = node.and_then(|node| node.get("replication-method")?.as_str());
@@ -232,7 +233,7 @@ fn collect_legacy(
     }
 }
 
-/// The schema without its deselected properties, as a SCHEMA message shows it.
+/// The schema without its deselected properties, for the SCHEMA message.
 pub fn selected_schema(schema: &Map<String, Value>, fields: &Fields) -> Value {
     let mut schema = schema.clone();
     schema.remove("selected");

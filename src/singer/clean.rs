@@ -1,19 +1,19 @@
-//! Makes JSON text fit for one line of output and for databases.
+//! Cleans JSON text for line-based output and for databases.
 
 use std::borrow::Cow;
 
 use memchr::{memchr2, memchr3, memmem};
 
-/// How a lone surrogate is written: the replacement character.
+/// The replacement character, written for a lone surrogate.
 const REPLACEMENT: &str = "\\ufffd";
 
-/// Removes what valid JSON may hold but a target can't take: line breaks
-/// between tokens (a message is one line), NUL characters in strings
-/// (PostgreSQL refuses them) and escapes of lone surrogates (no UTF-8 text can
-/// hold them). `nuls` counts the NULs that were removed.
+/// Removes what is valid JSON but breaks targets: line breaks between tokens (a
+/// message is one line), NUL characters in strings (PostgreSQL refuses them)
+/// and escapes of lone surrogates (UTF-8 can't represent them). Adds the number
+/// of removed NULs to `nuls`.
 ///
-/// The text must be valid JSON. Almost always there is nothing to do, and the
-/// text is borrowed.
+/// The text must be valid JSON. Usually nothing needs to change, and the text
+/// is returned borrowed.
 pub fn clean<'a>(json: &'a str, nuls: &mut u64) -> Cow<'a, str> {
     let Some(first) = memchr3(b'\\', b'\n', b'\r', json.as_bytes()) else {
         return Cow::Borrowed(json);
@@ -24,8 +24,8 @@ pub fn clean<'a>(json: &'a str, nuls: &mut u64) -> Cow<'a, str> {
     }
     let mut cleaned = String::with_capacity(json.len());
     let mut rest = json;
-    // In valid JSON a raw line break stands outside strings only, so the two
-    // concerns need no tokenizer.
+    // Valid JSON has raw line breaks only outside of strings, so both cases can
+    // be handled without a tokenizer.
     while let Some(at) = rest.find(['\\', '\n', '\r']) {
         cleaned.push_str(&rest[..at]);
         rest = &rest[at..];
@@ -64,7 +64,7 @@ pub fn clean<'a>(json: &'a str, nuls: &mut u64) -> Cow<'a, str> {
     Cow::Owned(cleaned)
 }
 
-/// The UTF-16 code unit of the `\uXXXX` escape that the text begins with.
+/// The UTF-16 code unit of the `\uXXXX` escape at the start of the text.
 fn code_unit(text: &str) -> Option<u16> {
     let digits = text.strip_prefix("\\u")?.get(..4)?;
     u16::from_str_radix(digits, 16).ok()

@@ -1,4 +1,4 @@
-//! Converts values to the types of the schema.
+//! Converts values to the types in the schema.
 
 use super::free::{fits_float, write_free};
 use super::path::Path;
@@ -6,35 +6,37 @@ use super::schema::{Fields, Kind};
 use super::split::{for_each_entry, for_each_item};
 use crate::timestamp;
 
-/// How deep a property's value may nest. In `_extra`, the message, the record
-/// and `_extra` itself stand around it: the 127 levels that serde_json reads,
-/// which is the least of the readers in use.
+/// The maximum nesting depth of a property's value. serde_json reads 127
+/// levels, the fewest of the readers in use. A value in `_extra` is inside
+/// three more: the message, the record and `_extra` itself.
 pub const DEEPEST: usize = 124;
 
-/// The values within a record's properties that don't fit their type.
+/// Values inside a record's properties that don't match their type.
 #[derive(Default)]
 pub struct Misfits {
-    /// Those that go to `_extra`.
+    /// Values to move to `_extra`.
     pub moved: Vec<Moved>,
-    /// The paths of those that can't, since parts of them are not selected.
+    /// The paths of values that can't be moved, because parts of them are not
+    /// selected.
     pub left_out: Vec<String>,
 }
 
-/// A nested value that goes to `_extra`.
+/// A nested value that moves to `_extra`.
 pub struct Moved {
-    /// Where it stood.
+    /// The path where the value was.
     pub path: String,
-    /// The same without the numbers of items.
+    /// The path without item numbers.
     pub name: String,
-    /// The value as the API sent it.
+    /// The value, as the API sent it.
     pub json: String,
 }
 
-/// Appends a JSON value as the kind wants it. False: it doesn't fit, and what
-/// was appended has to be taken back. An appended nothing stands for null.
+/// Appends a JSON value, converted to the kind. Returns false if it doesn't
+/// fit; the caller then removes what was appended. If nothing is appended, the
+/// value is null.
 ///
-/// `path` is where the value stands. Nested values that don't fit are replaced
-/// by null, and added to `misfits`.
+/// `path` is the location of the value. Nested values that don't fit are
+/// replaced by null and added to `misfits`.
 pub fn convert(
     kind: &Kind,
     value: &str,
@@ -53,7 +55,7 @@ pub fn convert(
             out.extend_from_slice(value.as_bytes());
             true
         }
-        // A number or a boolean where a text belongs loses nothing as a text.
+        // A number or boolean can become a string without loss.
         (Kind::String, b't' | b'f' | b'-' | b'0'..=b'9') => {
             write_string(value, out);
             true
@@ -67,7 +69,7 @@ pub fn convert(
         (Kind::Object(fields), b'{') if fields.is_empty() => write_nested_free(value, path, out),
         (Kind::Object(fields), b'{') => convert_object(fields, value, path, misfits, out),
         (Kind::Array(items), b'[') => convert_array(items, value, path, misfits, out),
-        // One object where a list of objects belongs: a list of one.
+        // A single object in place of a list becomes a list of one object.
         (Kind::Array(items), b'{') => {
             out.push(b'[');
             convert_nested(items, value, &path.item(0), misfits, out);
@@ -83,8 +85,8 @@ pub fn convert(
     }
 }
 
-/// Appends a scalar given as text: a number, `true` or `false`, or what stood
-/// between the quotes of a string. The empty text is null. False: it doesn't fit.
+/// Appends a scalar given as text: a number, `true`, `false`, or the content of
+/// a string. Empty text is null. Returns false if it doesn't fit.
 pub fn convert_text(kind: &Kind, text: &str, out: &mut Vec<u8>) -> bool {
     let text = match kind {
         Kind::String => text,
@@ -100,7 +102,8 @@ pub fn convert_text(kind: &Kind, text: &str, out: &mut Vec<u8>) -> bool {
             None => return false,
         },
         Kind::Number => {
-            // What serde_json takes is a JSON number, which needs no new form.
+            // What serde_json parses is a JSON number, and can be copied as it
+            // is.
             if serde_json::from_str::<serde_json::Number>(text).is_err() || !fits_float(text) {
                 return false;
             }
@@ -127,7 +130,7 @@ pub fn convert_text(kind: &Kind, text: &str, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// A whole number, also when it is written with a fraction of zero.
+/// Reads an integer, also one written with a zero fraction.
 fn integer(text: &str) -> Option<i64> {
     let whole = match text.split_once('.') {
         Some((whole, fraction)) if fraction.bytes().all(|digit| digit == b'0') => whole,
@@ -135,7 +138,7 @@ fn integer(text: &str) -> Option<i64> {
     };
     whole.parse().ok().or_else(|| {
         let number: f64 = text.parse().ok()?;
-        // Beyond 2^53 a float no longer tells whole numbers apart.
+        // Beyond 2^53, floats can't represent every integer.
         (number.fract() == 0.0 && number.abs() < 9_007_199_254_740_992.0).then_some(number as i64)
     })
 }
@@ -173,7 +176,7 @@ fn convert_object(
             convert_nested(&field.kind, value, &path, misfits, out);
             return;
         }
-        // What a nested object has beyond its schema stays where it is.
+        // Unknown properties of a nested object stay in that object.
         write_string(&name, out);
         out.push(b':');
         let mark = out.len();
@@ -218,12 +221,14 @@ fn convert_nested(kind: &Kind, value: &str, path: &Path, misfits: &mut Misfits, 
     }
 }
 
-/// Appends a value that no schema describes. False: it nests too deep.
+/// Appends a value that the schema doesn't describe. Returns false if it is
+/// nested too deep.
 fn write_nested_free(value: &str, path: &Path, out: &mut Vec<u8>) -> bool {
     write_free(value, DEEPEST.saturating_sub(path.depth()), out)
 }
 
-/// Appends a value to `_extra`: as it is, or as a text where it nests too deep.
+/// Appends a value to `_extra`: unchanged, or as a string if it is nested too
+/// deep.
 pub fn write_extra(json: &str, out: &mut Vec<u8>) {
     let mark = out.len();
     if !write_free(json, DEEPEST, out) {
@@ -233,8 +238,8 @@ pub fn write_extra(json: &str, out: &mut Vec<u8>) {
 }
 
 impl Misfits {
-    /// Takes a value that can't stay where it is, unless it may hold what is
-    /// not selected.
+    /// Takes out a value that doesn't fit, unless it may contain unselected
+    /// parts.
     fn refuse(&mut self, kind: &Kind, value: &str, path: &Path) {
         match kind.hides() {
             true => self.left_out.push(path.text_of_all()),
@@ -251,16 +256,16 @@ impl Misfits {
     }
 }
 
-/// Places of properties that came.
+/// The positions of the properties seen so far.
 #[derive(Default)]
 struct Seen {
     first: u128,
-    /// Those from the 128th on, which few objects have.
+    /// Positions from 128 on, which few objects have.
     rest: Vec<usize>,
 }
 
 impl Seen {
-    /// Whether a property comes for the first time.
+    /// Adds a position. Returns whether it is new.
     fn insert(&mut self, at: usize) -> bool {
         if at >= 128 {
             let is_new = !self.rest.contains(&at);
@@ -274,10 +279,10 @@ impl Seen {
     }
 }
 
-/// Appends a text as a JSON string.
+/// Appends text as a JSON string.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    // Almost no text has anything to escape. Looking at every byte, without an
-    // early end, is what a compiler makes fast.
+    // Text rarely needs escapes. A check of every byte without an early exit is
+    // one that compilers vectorize.
     let escapes = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
     if !text.bytes().fold(false, |any, byte| any | escapes(byte)) {
         out.push(b'"');

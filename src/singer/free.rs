@@ -1,11 +1,11 @@
-//! JSON values that no schema describes.
+//! JSON values that the schema doesn't describe.
 
 use memchr::memchr2;
 
-/// Appends a JSON value as it stands, but for numbers that readers would lose or
-/// refuse, which become texts: those beyond a 64-bit float, and integers beyond
-/// 64 bits. False: the value nests deeper than `most` levels, and what was
-/// appended has to be taken back.
+/// Appends a JSON value unchanged, except for numbers that readers would alter
+/// or refuse. These become strings: numbers out of the range of a 64-bit float,
+/// and integers of more than 64 bits. Returns false if the value is nested
+/// deeper than `most` levels; the caller then removes what was appended.
 ///
 /// The value must be valid JSON.
 pub fn write_free(json: &str, most: usize, out: &mut Vec<u8>) -> bool {
@@ -46,8 +46,8 @@ pub fn write_free(json: &str, most: usize, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// Whether a JSON number is within a 64-bit float: neither larger than the
-/// largest, nor so small that it reads as zero.
+/// Whether a JSON number is in the range of a 64-bit float: not larger than the
+/// maximum, and not so small that it reads as zero.
 pub fn fits_float(number: &str) -> bool {
     let is_zero = || {
         let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
@@ -60,9 +60,9 @@ pub fn fits_float(number: &str) -> bool {
     }
 }
 
-/// Whether readers can hold a JSON number.
+/// Whether readers can represent a JSON number.
 fn is_exact(number: &str) -> bool {
-    /// Any number of so many characters fits, unless it has an exponent.
+    /// Integers of up to this length always fit.
     const SHORT: usize = 18;
     let fraction = number.find(['.', 'e', 'E']);
     match fraction {
@@ -77,7 +77,7 @@ fn end_of_number(bytes: &[u8], start: usize) -> usize {
     length.map_or(bytes.len(), |length| start + length)
 }
 
-/// The place behind the string that begins at `start`.
+/// The position after the string that begins at `start`.
 fn end_of_string(bytes: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(found) = bytes.get(at..).and_then(|rest| memchr2(b'"', b'\\', rest)) {
@@ -85,7 +85,7 @@ fn end_of_string(bytes: &[u8], start: usize) -> usize {
         if bytes[at - 1] == b'"' {
             return at;
         }
-        // The escaped character is no end.
+        // An escaped character doesn't end the string.
         at += 1;
     }
     bytes.len()

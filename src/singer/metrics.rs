@@ -1,11 +1,11 @@
-//! Metrics in the log, in the form of the Singer libraries.
+//! Metrics in the log, in the format of the Singer libraries.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// Logs how long one HTTP request took. `endpoint` is a template, never an
-/// address with ids in it.
+/// Logs the duration of an HTTP request. `endpoint` is a template, never an
+/// address with ids.
 pub fn http_request(endpoint: &str, status: Option<u16>, took: Duration) {
     let succeeded = status.is_some_and(|status| status < 400);
     metric(json!({
@@ -20,7 +20,7 @@ pub fn http_request(endpoint: &str, status: Option<u16>, took: Duration) {
     }));
 }
 
-/// Logs how many records a stream gave.
+/// Logs the number of records of a stream.
 pub fn record_count(stream: &str, records: u64) {
     metric(json!({
         "type": "counter",

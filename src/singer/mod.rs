@@ -1,7 +1,7 @@
 //! The Singer protocol: catalog, selection, messages, state and metrics.
 //!
-//! This module knows nothing of Freshchat, and [`Output`] is the only writer
-//! of stdout. The protocol: <https://hub.meltano.com/singer/spec>.
+//! This module knows nothing about Freshchat. [`Output`] is the only writer of
+//! stdout. The protocol is described at <https://hub.meltano.com/singer/spec>.
 
 mod catalog;
 mod clean;

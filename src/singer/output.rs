@@ -9,25 +9,25 @@ use serde_json::{Value, json};
 
 use super::state::{Bookmark, State};
 
-/// How long a run that is to end waits for a reader that takes nothing.
+/// How long an ending run waits for a reader that has stopped reading.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Between two looks at whether it does.
+/// The pause between two attempts to get the lock.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Stdout and the state, behind one lock: a STATE line is written after the
-/// RECORD lines that it speaks of, whichever thread they come from.
+/// Stdout and the state behind one lock. A STATE line therefore always follows
+/// the RECORD lines that it covers, whichever threads write them.
 pub struct Output(Mutex<Inner>);
 
 struct Inner {
-    /// Buffered by line: what was written is with the reader, also while the
-    /// run waits for the API. A page of records is one write.
+    /// Line-buffered, so that the reader gets each line even while the run
+    /// waits for the API. A page of records is a single write.
     stdout: Stdout,
     state: State,
 }
 
 impl Output {
-    /// An output that begins with the state that the run was given.
+    /// Starts with the state given to the run.
     pub fn new(state: State) -> Self {
         Self(Mutex::new(Inner {
             stdout: io::stdout(),
@@ -36,14 +36,14 @@ impl Output {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // The writes below leave whole lines behind even where one panics.
+        // The writes below leave only whole lines, even after a panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes a SCHEMA message.
     ///
     /// # Errors
-    /// Like all of the methods here: stdout can't be written to.
+    /// If stdout can't be written to, as for all methods here.
     pub fn schema(
         &self,
         stream: &str,
@@ -63,32 +63,32 @@ impl Output {
         writeln!(self.lock().stdout, "{message}")
     }
 
-    /// Writes RECORD lines, each with its line end.
+    /// Writes RECORD lines, each ending with a newline.
     pub fn records(&self, lines: &[u8]) -> io::Result<()> {
         self.lock().stdout.write_all(lines)
     }
 
-    /// Writes an ACTIVATE_VERSION message: rows of the stream with another
-    /// version are gone from the source.
+    /// Writes an ACTIVATE_VERSION message. It tells the target that rows of
+    /// this stream with another version no longer exist in the source.
     pub fn activate_version(&self, stream: &str, version: i64) -> io::Result<()> {
         let message = json!({"type": "ACTIVATE_VERSION", "stream": stream, "version": version});
         writeln!(self.lock().stdout, "{message}")
     }
 
-    /// The bookmark of a stream as it stands now.
+    /// The current bookmark of a stream.
     pub fn bookmark(&self, stream: &str) -> Bookmark {
         self.lock().state.bookmark(stream)
     }
 
-    /// Sets the bookmark of a stream, whose records up to it were written, and
-    /// writes and flushes a STATE message.
+    /// Sets the bookmark of a stream, and writes and flushes a STATE message.
+    /// The records up to the bookmark must have been written.
     pub fn checkpoint(&self, stream: &str, bookmark: Bookmark) -> io::Result<()> {
         let mut inner = self.lock();
         inner.state.set_bookmark(stream, bookmark);
         inner.write_state()
     }
 
-    /// Sets the bookmarks of several streams at once, like [`Self::checkpoint`].
+    /// Sets the bookmarks of several streams at once. See [`Self::checkpoint`].
     pub fn checkpoint_all(
         &self,
         bookmarks: impl IntoIterator<Item = (&'static str, Bookmark)>,
@@ -100,8 +100,8 @@ impl Output {
         inner.write_state()
     }
 
-    /// Notes in the bookmarks of these streams that each was read completely,
-    /// and writes and flushes a STATE message.
+    /// Marks these streams as completely read in their bookmarks, and writes
+    /// and flushes a STATE message.
     pub fn complete(
         &self,
         streams: impl IntoIterator<Item = &'static str>,
@@ -116,16 +116,17 @@ impl Output {
         inner.write_state()
     }
 
-    /// Writes and flushes a STATE message with the state as it stands.
+    /// Writes and flushes a STATE message with the current state.
     pub fn state(&self) -> io::Result<()> {
         self.lock().write_state()
     }
 
-    /// Writes a last STATE message, and lets nobody write after it. What the
-    /// reader doesn't take any more is lost with it, and read again next time.
+    /// Writes a last STATE message and blocks all later writes. What the reader
+    /// no longer takes is lost with that message, so the next run reads it
+    /// again.
     ///
-    /// A reader that takes nothing holds the lock for good: after some seconds
-    /// it is left alone, and the STATE messages before stay true.
+    /// A reader that has stopped reading blocks the lock forever. After some
+    /// seconds this gives up, and the earlier STATE messages remain valid.
     pub fn close(&self) {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -145,10 +146,10 @@ impl Output {
     }
 }
 
-/// Prints something that is no message: a catalog, a description.
+/// Prints something other than messages, such as a catalog or a description.
 ///
 /// # Errors
-/// Stdout can't be written to.
+/// If stdout can't be written to.
 pub fn print(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;

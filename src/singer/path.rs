@@ -1,9 +1,9 @@
-//! Where in a record a value stands.
+//! The location of a value in a record.
 
 use std::fmt::Write as _;
 
-/// The way to a value, from the record's property down. It lives on the stack
-/// and is spelt out only for a value that doesn't fit.
+/// The path to a value, starting at a property of the record. It lives on the
+/// stack, and becomes text only for a value that doesn't fit.
 #[derive(Clone, Copy)]
 pub struct Path<'p> {
     parent: Option<&'p Path<'p>>,
@@ -25,7 +25,7 @@ impl<'p> Path<'p> {
         }
     }
 
-    /// A property of the object here.
+    /// A property of this object.
     pub fn property(&'p self, name: &'p str) -> Self {
         Self {
             parent: Some(self),
@@ -33,7 +33,7 @@ impl<'p> Path<'p> {
         }
     }
 
-    /// An item of the list here, counted from 0.
+    /// An item of this list, counted from 0.
     pub fn item(&'p self, number: usize) -> Self {
         Self {
             parent: Some(self),
@@ -41,19 +41,20 @@ impl<'p> Path<'p> {
         }
     }
 
-    /// How many objects and lists stand around the value within its property.
+    /// How many objects and lists contain the value, inside its top-level
+    /// property.
     pub fn depth(&self) -> usize {
         self.parent.map_or(0, |parent| parent.depth() + 1)
     }
 
-    /// As in `message_parts[2].text.content`.
+    /// The path as text, such as `message_parts[2].text.content`.
     pub fn text(&self) -> String {
         let mut text = String::new();
         self.write(&mut text, true);
         text
     }
 
-    /// As in `message_parts[].text.content`: one text for all items of a list.
+    /// The path without item numbers, such as `message_parts[].text.content`.
     pub fn text_of_all(&self) -> String {
         let mut text = String::new();
         self.write(&mut text, false);

@@ -1,4 +1,4 @@
-//! Writes RECORD messages straight from the JSON text that the API sent.
+//! Writes RECORD messages directly from the JSON text of the API.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,16 +15,17 @@ use super::split::for_each_entry;
 use super::warnings::Warnings;
 use crate::timestamp;
 
-/// The property that takes what the schema has no place for.
+/// The property for everything that the schema has no place for.
 const EXTRA: &str = "_extra";
 
-/// Writes the records of one stream by its schema and selection: each selected
-/// property once and in the schema's order (null where the API sent none),
-/// unknown properties and values that don't fit their type in `_extra`.
+/// Writes the records of a stream according to its schema and selection: each
+/// selected property once, in the schema's order, and null if the API sent
+/// none. Unknown properties and values that don't match their type go to
+/// `_extra`.
 pub struct RecordWriter {
     stream: String,
     fields: Fields,
-    /// Places of the key properties.
+    /// The positions of the key properties.
     keys: Vec<usize>,
     extra: Option<usize>,
     version: Option<i64>,
@@ -37,8 +38,8 @@ pub struct RecordWriter {
 }
 
 impl RecordWriter {
-    /// A writer for a stream. `version` is the number that an ACTIVATE_VERSION
-    /// message will name.
+    /// A writer for a stream. `version` is the one that an ACTIVATE_VERSION
+    /// message will contain.
     pub fn new(stream: &str, fields: Fields, keys: &[String], version: Option<i64>) -> Self {
         let extra = fields.find(EXTRA, 0);
         let has_extra = extra.is_some_and(|at| fields.list()[at].selected);
@@ -59,13 +60,13 @@ impl RecordWriter {
         writer
     }
 
-    /// The number that an ACTIVATE_VERSION message will name.
+    /// The version that an ACTIVATE_VERSION message will contain.
     pub fn version(&self) -> Option<i64> {
         self.version
     }
 
-    /// Sets that number: a stream that goes on where another run stopped goes
-    /// on with that run's.
+    /// Sets the version. A stream that continues an interrupted run keeps the
+    /// version of that run.
     pub fn set_version(&mut self, version: Option<i64>) {
         let name = serde_json::Value::from(self.stream.as_str());
         let member = version.map(|version| format!("\"version\":{version},"));
@@ -76,45 +77,45 @@ impl RecordWriter {
         );
     }
 
-    /// Sets the time at which the records written from here on were read.
+    /// Sets the extraction time of the following records.
     pub fn extracted_at(&mut self, time: chrono::DateTime<chrono::Utc>) {
         self.tail = format!("}},\"time_extracted\":\"{}\"}}\n", timestamp::format(time));
     }
 
-    /// The properties of its records.
+    /// The properties of the records.
     pub fn fields(&self) -> &Fields {
         &self.fields
     }
 
-    /// The places of its key properties.
+    /// The positions of the key properties.
     pub fn keys(&self) -> &[usize] {
         &self.keys
     }
 
-    /// Counts NUL characters that were removed before they came here.
+    /// Adds NUL characters that were removed before the text arrived here.
     pub fn count_nuls(&mut self, removed: u64) {
         self.nuls += removed;
     }
 
-    /// Number of records written.
+    /// The number of records written.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// The counter behind `written`, for who watches it.
+    /// The counter behind `written`, for observers.
     pub fn counter(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.written)
     }
 
-    /// Appends one RECORD line. `record` is a JSON object as the API sent it,
-    /// and known to be valid; `added` are properties that the API doesn't send,
-    /// with JSON values, and they win over sent ones.
+    /// Appends a RECORD line. `record` is a valid JSON object as the API sent
+    /// it. `added` are properties that the API doesn't send, with JSON values;
+    /// they override those of the record.
     ///
-    /// A record without its key can't be loaded by any target: it is counted,
-    /// reported, and left out.
+    /// Targets can't load a record without its key. Such a record is left out,
+    /// counted and logged.
     ///
     /// # Errors
-    /// The record is no JSON object.
+    /// If the record is not a JSON object.
     pub fn write(
         &mut self,
         record: &str,
@@ -135,7 +136,7 @@ impl RecordWriter {
                     guess = at + 1;
                 }
                 (_, Some(field)) if !field.selected => {}
-                // The second property of a name is kept beside the first one.
+                // A second property of the same name goes to `_extra`.
                 (_, Some(field)) if field.kind.hides() => misfits.left_out.push(name.into_owned()),
                 _ => unknown.push((name, Given::Json(value))),
             }
@@ -145,7 +146,7 @@ impl RecordWriter {
                 values[at] = Some(Given::Json(value));
             }
         }
-        // What a record brings along for `_extra` keeps its names.
+        // Members that the record itself brings for `_extra` keep their names.
         match self.extra.and_then(|at| values[at]) {
             Some(Given::Json(extra)) if extra.starts_with('{') => {
                 for_each_entry(extra, |name, value| {
@@ -159,9 +160,9 @@ impl RecordWriter {
         Ok(())
     }
 
-    /// Appends one RECORD line from texts without types, such as the cells of a
-    /// CSV row: `cell` by the place of its property, and `unknown` by name. An
-    /// empty text is null.
+    /// Appends a RECORD line from untyped text, such as the cells of a CSV row.
+    /// `cell` returns a cell by the position of its property, and `unknown`
+    /// lists further cells by name. Empty text is null.
     pub fn write_texts<'a>(
         &mut self,
         cell: impl Fn(usize) -> &'a str,
@@ -280,13 +281,14 @@ impl RecordWriter {
         out.push(b'}');
     }
 
-    /// Logs a warning of the stream, the first time that its key comes.
+    /// Logs a warning about the stream, once for each key.
     pub fn warn_once(&mut self, key: &str, message: &str) {
         self.warnings.once(key, message);
     }
 }
 
-/// The name, or where it is taken, the first free one of `name (2)` and so on.
+/// The name, or if it is taken, the first free one of `name (2)`, `name (3)`
+/// and so on.
 fn free_name<'n>(name: &'n str, taken: &HashSet<Cow<'_, str>>) -> Cow<'n, str> {
     if !taken.contains(name) {
         return Cow::Borrowed(name);
@@ -296,16 +298,16 @@ fn free_name<'n>(name: &'n str, taken: &HashSet<Cow<'_, str>>) -> Cow<'n, str> {
     free.unwrap_or(Cow::Borrowed(name))
 }
 
-/// A value as the source gave it.
+/// A value from the source.
 #[derive(Clone, Copy)]
 enum Given<'a> {
     Json(&'a str),
-    /// A text without a type.
+    /// Untyped text.
     Text(&'a str),
 }
 
 impl Given<'_> {
-    /// Appends the value as the property wants it; see [`convert`].
+    /// Appends the value, converted to the property's type. See [`convert`].
     fn convert(
         self,
         field: &Field,
@@ -385,7 +387,7 @@ mod tests {
             write(&mut writer, r#"{"id":"a"}"#),
             r#"{"id":"a","n":null,"o":null,"_extra":null}"#
         );
-        // The program itself may say what has no place.
+        // The tap itself may fill `_extra`.
         assert_eq!(
             write(&mut writer, r#"{"id":"a","_extra":{"n":""},"x":1}"#),
             r#"{"id":"a","n":null,"o":null,"_extra":{"x":1,"n":""}"#

@@ -1,8 +1,8 @@
-//! The part of a JSON Schema that records are written by, compiled.
+//! The part of a JSON Schema that matters for writing records, compiled.
 
 use serde_json::{Map, Value};
 
-/// What a property's value has to be.
+/// The type of a property's value.
 #[derive(Debug, Clone)]
 pub enum Kind {
     String,
@@ -12,7 +12,7 @@ pub enum Kind {
     Boolean,
     Object(Fields),
     Array(Box<Kind>),
-    /// Several types at once, or none named: what is of one of them goes through.
+    /// Several types, or none given. A value of any of them is kept unchanged.
     Any(Types),
 }
 
@@ -27,7 +27,7 @@ impl Types {
     const OBJECT: u8 = 8;
     const ARRAY: u8 = 16;
 
-    /// Those of a schema's names; all where it names none.
+    /// The types with these names, or all types without names.
     fn named(names: &[&str]) -> Self {
         let bit = |name: &&str| match *name {
             "string" => Self::STRING,
@@ -43,8 +43,8 @@ impl Types {
         }
     }
 
-    /// Whether a value that begins with this byte, and is not null, is of one
-    /// of them.
+    /// Whether a value with this first byte, other than null, has one of the
+    /// types.
     pub fn allow(self, first: u8) -> bool {
         let bit = match first {
             b'"' => Self::STRING,
@@ -57,15 +57,15 @@ impl Types {
     }
 }
 
-/// One property.
+/// A property.
 #[derive(Debug, Clone)]
 pub struct Field {
     pub name: String,
-    /// `"name":`, as it stands in the output.
+    /// The name as it appears in the output: `"name":`.
     pub label: String,
     pub kind: Kind,
-    /// Whether it is written. A deselected property is known, so that it
-    /// doesn't count as one that the schema lacks.
+    /// Whether the property is written. Deselected properties are listed too,
+    /// so that they don't count as unknown.
     pub selected: bool,
 }
 
@@ -74,7 +74,7 @@ pub struct Field {
 pub struct Fields(Vec<Field>);
 
 impl Fields {
-    /// Compiles the `properties` of an object's schema. `selected` is asked
+    /// Compiles the `properties` of an object's schema. `selected` is called
     /// with the path of each property, such as `["properties", "avatar",
     /// "properties", "url"]`.
     pub fn compile(schema: &Value, path: &[String], selected: &dyn Fn(&[String]) -> bool) -> Self {
@@ -103,22 +103,22 @@ impl Fields {
         &self.0
     }
 
-    /// The place of a property. It is looked for from `guess` on, since the API
-    /// sends properties in about the schema's order; so few names are found
-    /// sooner this way than by their hashes.
+    /// The position of a property. The search starts at `guess`, because the
+    /// API sends properties roughly in the schema's order. With so few names,
+    /// this is faster than hashing.
     pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
         let mut places = (guess..self.0.len()).chain(0..guess.min(self.0.len()));
         places.find(|at| self.0[*at].name == name)
     }
 
-    /// Whether no property is known: a free map.
+    /// Whether no properties are known, as for a free-form map.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 }
 
 impl Kind {
-    /// Whether parts of its values are not selected.
+    /// Whether any part of its values is not selected.
     pub fn hides(&self) -> bool {
         match self {
             Kind::Object(fields) => fields
@@ -144,7 +144,7 @@ impl Kind {
             ["number"] => Kind::Number,
             ["boolean"] => Kind::Boolean,
             ["object"] => Kind::Object(Fields::compile(schema, path, selected)),
-            // Selection ends at arrays: the items are taken whole.
+            // Selection stops at arrays: items are always selected whole.
             ["array"] => Kind::Array(Box::new(Kind::compile(&schema["items"], path, &|_| true))),
             _ => Kind::Any(Types::named(&types)),
         }

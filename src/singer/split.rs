@@ -1,4 +1,4 @@
-//! Takes JSON objects and arrays apart into the texts of their values.
+//! Splits JSON objects and arrays into the texts of their values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -6,10 +6,10 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Calls `each` with the name and the value of each property of an object.
+/// Calls `each` with the name and value of each property of an object.
 ///
 /// # Errors
-/// The text is no object.
+/// If the text is not an object.
 pub fn for_each_entry<'a>(
     object: &'a str,
     each: impl FnMut(Cow<'a, str>, &'a str),
@@ -35,7 +35,7 @@ pub fn for_each_entry<'a>(
 /// Calls `each` with each item of an array.
 ///
 /// # Errors
-/// The text is no array.
+/// If the text is not an array.
 pub fn for_each_item<'a>(array: &'a str, each: impl FnMut(&'a str)) -> serde_json::Result<()> {
     struct Items<F>(F);
     impl<'a, F: FnMut(&'a str)> Visitor<'a> for Items<F> {
@@ -55,7 +55,8 @@ pub fn for_each_item<'a>(array: &'a str, each: impl FnMut(&'a str)) -> serde_jso
     serde_json::Deserializer::from_str(array).deserialize_seq(Items(each))
 }
 
-/// A property's name, borrowed from the text unless it has escapes.
+/// The name of a property. It is borrowed from the text unless it contains
+/// escapes.
 struct Name<'a>(Cow<'a, str>);
 
 impl<'a> Deserialize<'a> for Name<'a> {

@@ -1,5 +1,5 @@
-//! The state: one flat bookmark per stream, the account that they are of, and
-//! whatever else the state file held, which is kept as it was.
+//! The state: one flat bookmark per stream, and the account that they belong
+//! to. All other content of the state file is kept unchanged.
 
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
@@ -14,33 +14,34 @@ const KEY: &str = "replication_key";
 const VALUE: &str = "replication_key_value";
 const COMPLETED_AT: &str = "completed_at";
 
-/// What a state may hold at its top. Without `bookmarks`, anything else means
-/// that the file is not a state. Other taps write `currently_syncing`.
+/// The members that a state may have at its top level. Without `bookmarks`, any
+/// other member means that the file is not a state. Other taps write
+/// `currently_syncing`.
 const MEMBERS: [&str; 3] = [BOOKMARKS, ACCOUNT, "currently_syncing"];
 
-/// Where Meltano keeps a tap's state (`meltano state get`).
+/// The member in which Meltano stores a tap's state (`meltano state get`).
 const MELTANO_STATE: &str = "singer_state";
 
-/// Unknown streams that a warning names.
+/// How many unknown streams a warning lists.
 const NAMED_STREAMS: usize = 20;
 
 /// The state of all streams.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State(Map<String, Value>);
 
-/// The bookmark of one stream. Progress within the stream stands beside the
-/// replication key, under names of its own.
+/// The bookmark of a stream. Progress within the stream is stored next to the
+/// replication key, in members with other names.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Bookmark(Map<String, Value>);
 
-/// What is wrong with a state, and where.
+/// What is wrong in a state, and in which field.
 #[derive(Debug, PartialEq)]
 pub struct BadState {
     pub field: String,
     pub problem: String,
 }
 
-/// The names by which a state is told from other files.
+/// The names that tell a state from other files.
 pub struct Names<'a> {
     /// Whether this tap has a stream of this name.
     pub is_stream: &'a dyn Fn(&str) -> bool,
@@ -60,13 +61,12 @@ impl BadState {
 }
 
 impl State {
-    /// Reads a state file: one JSON value, or a line for each state, of which
-    /// the last valid one counts, as targets write them. An empty file is no
-    /// state. A STATE message and Meltano's wrapper are taken for what they
-    /// hold.
+    /// Reads a state file: a JSON value, or one state per line as targets write
+    /// it, of which the last valid one is used. An empty file is an empty
+    /// state. STATE messages and Meltano's wrapper are unwrapped.
     ///
     /// # Errors
-    /// The file is not JSON, or is something else than a state.
+    /// If the file is not JSON, or not a state.
     pub fn read(file: &[u8], names: &Names) -> Result<Self, BadState> {
         if file.trim_ascii().is_empty() {
             return Ok(Self::default());
@@ -80,8 +80,8 @@ impl State {
         }
     }
 
-    /// Checks the shape of a state: an object whose `bookmarks` are objects
-    /// with a timestamp each, for the streams that this tap has.
+    /// Checks the structure of a state: an object with `bookmarks`, in which
+    /// each stream of this tap is an object with a timestamp.
     fn from_value(value: Value, names: &Names) -> Result<Self, BadState> {
         let Value::Object(root) = value else {
             return Err(BadState::new("", "is not a JSON object"));
@@ -108,12 +108,12 @@ impl State {
         Ok(Self(root))
     }
 
-    /// Notes that the bookmarks are of the account at this host.
+    /// Records that the bookmarks belong to the account at this host.
     ///
     /// # Errors
-    /// They are of another account.
+    /// If they belong to another account.
     pub fn belongs_to(&mut self, host: &str) -> Result<(), BadState> {
-        // So that the bookmarks stay in front.
+        // This puts `bookmarks` first in the state.
         self.bookmarks();
         let account = self.0.entry(ACCOUNT).or_insert_with(|| json!({}));
         let Value::Object(account) = account else {
@@ -133,7 +133,10 @@ impl State {
                      `{ACCOUNT}` from the state; if not, run without this state"
                 ),
             )),
-            Some(_) => Err(BadState::new(format!("{ACCOUNT}.{HOST}"), "is not a text")),
+            Some(_) => Err(BadState::new(
+                format!("{ACCOUNT}.{HOST}"),
+                "is not a string",
+            )),
         }
     }
 
@@ -146,7 +149,7 @@ impl State {
             .expect("it was made an object")
     }
 
-    /// The bookmark of a stream; an empty one if there is none.
+    /// The bookmark of a stream, or an empty one.
     pub fn bookmark(&self, stream: &str) -> Bookmark {
         let bookmark = self
             .0
@@ -160,7 +163,7 @@ impl State {
         )
     }
 
-    /// Replaces the bookmark of a stream; an empty one is none.
+    /// Replaces the bookmark of a stream. An empty bookmark removes it.
     pub fn set_bookmark(&mut self, stream: &str, bookmark: Bookmark) {
         if bookmark.0.is_empty() {
             if let Some(Value::Object(bookmarks)) = self.0.get_mut(BOOKMARKS) {
@@ -172,14 +175,15 @@ impl State {
             .insert(stream.to_owned(), Value::Object(bookmark.0));
     }
 
-    /// The whole state, as a STATE message carries it.
+    /// The whole state, for a STATE message.
     pub fn to_json(&self) -> String {
         serde_json::to_string(&self.0).expect("a JSON value is always text")
     }
 }
 
-/// The last line that is a state, of a file with a line for each. It begins
-/// with its brace: a line within a damaged file of many lines is indented.
+/// The last line that is a state, in a file of one state per line. The line
+/// must begin with its brace, because lines inside a damaged multi-line file
+/// are indented.
 fn last_state(file: &[u8]) -> Option<Value> {
     let lines = file.split(|byte| *byte == b'\n').enumerate();
     let lines: Vec<_> = lines
@@ -194,7 +198,8 @@ fn last_state(file: &[u8]) -> Option<Value> {
         if is_state(&state) {
             if at + 1 < lines.len() {
                 log::warn!(
-                    "state: what follows line {} of the file is not a whole state; that line counts",
+                    "state: the lines after line {} of the file are not a complete state; that \
+                     line is used",
                     number + 1
                 );
             }
@@ -204,7 +209,7 @@ fn last_state(file: &[u8]) -> Option<Value> {
     None
 }
 
-/// The state within a STATE message, or within Meltano's wrapper.
+/// Unwraps a STATE message or Meltano's wrapper.
 fn unwrap(mut root: Map<String, Value>) -> Result<Map<String, Value>, BadState> {
     loop {
         let member = if root.get("type").is_some_and(|name| name == "STATE") {
@@ -225,19 +230,19 @@ fn is_state(root: &Map<String, Value>) -> bool {
     root.contains_key(BOOKMARKS) || root.keys().all(|name| MEMBERS.contains(&name.as_str()))
 }
 
-/// What a file looks like that is not a state.
+/// Describes a file that is not a state.
 fn what_it_is(root: &Map<String, Value>, names: &Names) -> &'static str {
     let has = |names: &[&str]| names.iter().any(|name| root.contains_key(*name));
     if has(&["type"]) {
         "looks like a Singer message; of these, only a STATE message holds a state"
     } else if has(&["streams"]) {
-        "looks like a catalog, not a state; --catalog takes it"
+        "looks like a catalog, not a state; pass it with --catalog"
     } else if root.keys().any(|name| (names.is_setting)(name)) {
-        "looks like a config, not a state; --config takes it"
+        "looks like a config, not a state; pass it with --config"
     } else if has(&["completed_state", "partial_state", "completed", "partial"]) {
         "looks like a file of Meltano's state backend; use what `meltano state get` prints"
     } else {
-        "is not a state: it has no `bookmarks`, and its keys are unknown"
+        "is not a state: it has no `bookmarks`, and contains unknown keys"
     }
 }
 
@@ -290,43 +295,43 @@ fn warn_of_unknown(streams: &[&str]) {
 }
 
 impl Bookmark {
-    /// The replication key's value: up to where the stream is complete.
+    /// The value of the replication key, up to which the stream is complete.
     pub fn value(&self) -> Option<DateTime<Utc>> {
         timestamp::parse(self.0.get(VALUE)?.as_str()?)
     }
 
-    /// When the stream was last read completely.
+    /// The time when the stream was last read completely.
     pub fn completed_at(&self) -> Option<DateTime<Utc>> {
         timestamp::parse(self.get(COMPLETED_AT)?.as_str()?)
     }
 
-    /// Notes that the stream was read completely.
+    /// Records that the stream was read completely.
     pub fn complete(&mut self, at: DateTime<Utc>) {
         self.set(COMPLETED_AT, timestamp::format(at));
     }
 
-    /// A member beside the replication key, read; none if it isn't there, or
-    /// another version wrote it in another form.
+    /// Parses a member other than the replication key. Returns `None` if it is
+    /// missing, or if another version wrote it in another form.
     pub fn progress<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         serde_json::from_value(self.get(name)?.clone()).ok()
     }
 
-    /// A member beside the replication key.
+    /// A member other than the replication key.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// Sets a member beside the replication key.
+    /// Sets a member other than the replication key.
     pub fn set(&mut self, name: &str, value: impl Into<Value>) {
         self.0.insert(name.to_owned(), value.into());
     }
 
-    /// Takes a member away.
+    /// Removes a member.
     pub fn remove(&mut self, name: &str) {
         self.0.shift_remove(name);
     }
 
-    /// Moves the bookmark forward. It never goes back.
+    /// Moves the bookmark forward, never back.
     pub fn advance(&mut self, key: &str, to: DateTime<Utc>) {
         let to = self.value().map_or(to, |value| value.max(to));
         self.0.insert(KEY.into(), key.into());

@@ -1,4 +1,4 @@
-//! What a stream's records are warned of.
+//! Warnings about a stream's records.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -6,31 +6,31 @@ use std::fmt::Display;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-/// How many names of a stream are logged one by one.
+/// How many names per stream are logged individually.
 const LOGGED: u64 = 20;
 
-/// How many names are remembered: an API that sends ever new ones must not fill
-/// the memory.
+/// How many names are remembered. The limit protects the memory if the API
+/// keeps sending new names.
 const REMEMBERED: usize = 10_000;
 
-/// How many characters of a name are logged.
+/// The maximum length of a logged name, in characters.
 const SHOWN: usize = 800;
 
 /// The warnings of one stream, each logged once.
 pub struct Warnings {
     stream: String,
-    /// Hashes of what was warned of: two names that share one, which is next to
-    /// impossible, share a warning.
+    /// Hashes of the warnings so far. In the very unlikely case of a collision,
+    /// two names share a warning.
     seen: HashSet<u64>,
     names: u64,
     /// Whether the records have `_extra`.
     kept: bool,
-    /// Whether there may be more names than were counted.
+    /// Whether some names may not have been counted.
     forgot: bool,
 }
 
 impl Warnings {
-    /// `kept` says whether the records have `_extra`.
+    /// `kept` is whether the records have `_extra`.
     pub fn new(stream: &str, kept: bool) -> Self {
         Self {
             kept,
@@ -41,38 +41,38 @@ impl Warnings {
         }
     }
 
-    /// Logs a warning, the first time that its key comes.
+    /// Logs a warning, once for each key.
     pub fn once(&mut self, key: &str, message: &str) {
         if self.seen.insert(xxh3_64(key.as_bytes())) {
             log::warn!("stream `{}`: {message}", self.stream);
         }
     }
 
-    /// Warns of a name that the schema lacks, or whose values are of another
-    /// type than there.
+    /// Warns about a name that is not in the schema, or whose values have
+    /// another type there.
     pub fn unknown(&mut self, name: &str) {
         let fate = match self.kept {
             true => "it goes to `_extra`",
-            false => "it is left out, since `_extra` is not selected",
+            false => "it is left out, because `_extra` is not selected",
         };
         self.name(
             name,
-            &format_args!("is not in the schema, or of another type there; {fate}"),
+            &format_args!("is not in the schema, or has another type there; {fate}"),
         );
     }
 
-    /// Warns of a value that can't stay where it is, nor go to `_extra`, since it
-    /// may hold what is not selected.
+    /// Warns about a value that fits neither its property nor `_extra`, because
+    /// parts of it may not be selected.
     pub fn left_out(&mut self, name: &str) {
         self.name(
             name,
-            &"is of another type than in the schema, or comes twice, and parts of it are not \
+            &"doesn't have its type in the schema, or occurs twice, and parts of it are not \
               selected; it is left out",
         );
     }
 
-    /// Logs a warning of a name, the first time that it comes; of many names
-    /// only the first ones.
+    /// Logs a warning about a name, once. After many names, further ones are
+    /// only counted.
     fn name(&mut self, name: &str, problem: &dyn Display) {
         let hash = xxh3_64(name.as_bytes());
         if self.seen.contains(&hash) {
@@ -90,17 +90,17 @@ impl Warnings {
     }
 }
 
-/// At the stream's end, says how many names were not logged.
+/// At the end of the stream, logs how many names were not logged.
 impl Drop for Warnings {
     fn drop(&mut self) {
         if self.names > LOGGED {
             let least = if self.forgot { "at least " } else { "" };
             let fate = match self.kept {
                 true => "they go to `_extra`",
-                false => "they are left out, since `_extra` is not selected",
+                false => "they are left out, because `_extra` is not selected",
             };
             log::warn!(
-                "stream `{}`: {least}{} more names are not in the schema, or of another type \
+                "stream `{}`: {least}{} more names are not in the schema, or have another type \
                  there; {fate}",
                 self.stream,
                 self.names - LOGGED
@@ -109,7 +109,7 @@ impl Drop for Warnings {
     }
 }
 
-/// The beginning of a name that is long.
+/// The beginning of a long name.
 fn shown(name: &str) -> Cow<'_, str> {
     match name.char_indices().nth(SHOWN) {
         None => Cow::Borrowed(name),

@@ -54,7 +54,7 @@ fn a_file_that_is_none_of_the_report_fails_its_stream_before_any_row() {
         ),
         (
             zip(&[("__MACOSX/._a.csv", json)]),
-            "the zip has notes of a Mac and no report",
+            "the zip has only files added by macOS, and no report",
         ),
         (long.clone().into_bytes(), "its header is: yyyy"),
         (

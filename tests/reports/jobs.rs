@@ -32,7 +32,7 @@ fn jobs_that_come_to_nothing_are_asked_for_anew() {
         (|quirks| quirks.failed_jobs = 2, "failed; asking"),
         (|quirks| quirks.failed_parts = 2, "failed; asking"),
         (|quirks| quirks.endless_jobs = 2, "was not done after"),
-        (|quirks| quirks.forgotten_jobs = 2, "is not known any more"),
+        (|quirks| quirks.forgotten_jobs = 2, "is no longer known"),
     ];
     for (fate, words) in fates {
         let (sandbox, run) = run_with(fate);

@@ -16,7 +16,7 @@ fn a_spent_budget_ends_with_0_and_goes_on_the_next_day() {
     let first = tap(&sandbox, &streams).succeed();
     assert_eq!(first.bookmark("report_classic"), super::day(&sandbox, 2));
     assert_rows(&sandbox, "report_csat_score", &[&first]);
-    let words = "report Classic: today's jobs are all asked for; it goes on";
+    let words = "report Classic: all of today's jobs are used";
     assert!(first.stderr.contains(words), "{}", first.stderr);
     // The same day: nothing is asked for.
     let asked = posts(&sandbox).len();

@@ -196,7 +196,10 @@ fn a_link_that_is_none_to_follow_is_not_followed() {
             "elsewhere.example is http, not https",
         ),
         (r#"{"href": "file:///etc/passwd"}"#, "not https"),
-        (r#"{"href": "X-Amz-Signature"}"#, "the link is no address"),
+        (
+            r#"{"href": "X-Amz-Signature"}"#,
+            "the link is not an address",
+        ),
         (
             r#""http://elsewhere.example/x?X-Amz-Signature=1""#,
             "elsewhere.example is http, not https",

@@ -201,7 +201,7 @@ fn a_lookback_leaves_half_of_the_budget_to_what_is_new() {
     assert_eq!(posts(&sandbox).len(), 5);
     assert_eq!(run.bookmark(stream), day(&sandbox, 0));
     assert!(
-        run.stderr.contains("96 h before the bookmark"),
+        run.stderr.contains("the lookback is 96 h instead of"),
         "{}",
         run.stderr
     );

@@ -114,7 +114,7 @@ fn parts_that_overlap_are_written_and_told_of() {
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     let whole = sandbox.truth(CSAT).len();
     assert_eq!(run.of_type("RECORD").len(), 2 * whole);
-    let words = "rows that are in both stand twice in the target";
+    let words = "rows that are in both will be in the target twice";
     assert_eq!(run.stderr.matches(words).count(), 1, "{}", run.stderr);
 }
 
@@ -129,7 +129,7 @@ fn a_finished_job_that_names_no_file_is_looked_at_again_and_then_fails() {
 
     let (sandbox, run) = run_of(CSAT, |quirks| quirks.bare_answers = 99);
     run.assert_failed(1, &[CSAT]);
-    let words = "names neither a file nor that it has none";
+    let words = "is done, but its answer has no list of files";
     assert!(run.stderr.contains(words), "{}", run.stderr);
     assert_eq!(run.of_type("RECORD").len(), 0);
     assert!(run.bookmark(CSAT).is_null());
@@ -160,7 +160,7 @@ fn what_no_part_is_about_is_asked_for_on_its_own() {
     assert_eq!(asked, [(day(3), day(0)), (day(2), day(1))]);
     assert_eq!(
         run.stderr
-            .matches("this time is asked for on its own")
+            .matches("this time is requested separately")
             .count(),
         1
     );
@@ -178,8 +178,8 @@ fn what_is_left_out_again_is_told_of() {
     let told = |words| run.stderr.matches(words).count();
     assert_eq!(
         (
-            told("this time is asked for on its own"),
-            told("it is not asked for again; what belongs there may be missing")
+            told("this time is requested separately"),
+            told("it is not requested again, and its rows may be missing")
         ),
         (1, 1),
         "{}",
@@ -200,11 +200,7 @@ fn a_time_that_is_empty_twice_is_taken_to_be_empty() {
         .succeed();
     assert_eq!(run.bookmark(CSAT), day(&sandbox, 0));
     assert_eq!(posts(&sandbox).len(), 2);
-    assert!(
-        run.stderr.contains("it is taken to be empty"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stderr.contains("it counts as empty"), "{}", run.stderr);
     // Figures of a day can't be asked for in pieces.
     let stream = "report_agent_performance";
     sandbox.with_options(|options| options.quirks.reports.hole_over = Some(1));
@@ -329,7 +325,7 @@ fn what_is_no_report_in_a_zip_is_left_out() {
     assert_whole(CSAT, &sandbox, &run);
     assert!(
         run.stderr
-            .contains("manifest.json is no CSV of this report"),
+            .contains("manifest.json is not a CSV of this report"),
         "{}",
         run.stderr
     );
@@ -386,7 +382,11 @@ fn rows_outside_of_the_time_of_their_part_are_counted() {
     let text = b"agent_id,created_at\n1,2020-01-02\n2,2020-01-02\n";
     let run = run_with(STREAM, EVENT, text, |tap| tap);
     assert_eq!((run.code, run.records(STREAM).len()), (Some(0), 2));
-    assert!(run.stderr.contains("2 rows of job"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains(" has 2 rows outside the time"),
+        "{}",
+        run.stderr
+    );
 }
 
 #[test]

@@ -24,7 +24,7 @@ fn months_from_fifteen_months_back_at_most() {
         .succeed();
     assert!(
         run.stderr
-            .contains("WARNING report CSAT-Score: the API gives no rows before")
+            .contains("WARNING report CSAT-Score: the API has no rows from before")
     );
     let windows = windows(&sandbox);
     let fifteen = Utc::now() - Months::new(15);

@@ -1,5 +1,5 @@
-//! The way to conversations through the raw reports: these name each
-//! conversation that changed.
+//! Finds conversations through the raw reports, which name every changed
+//! conversation.
 
 use super::fetch::{Item, Wanted};
 use super::progress::Position;
@@ -10,16 +10,16 @@ use crate::extract::pool::HandOver;
 use crate::extract::seen::Seen;
 use crate::freshchat::Api;
 
-/// Conversations between two checkpoints.
+/// The number of conversations between two checkpoints.
 const STRETCH: usize = 100;
 
-/// The conversations that the reports name, and that are yet to be read.
+/// The conversations that the reports name and that are still to be read.
 pub struct Changed {
     ids: Ids,
 }
 
 impl Changed {
-    /// Those behind a place.
+    /// Those after a given id.
     pub fn behind(mut ids: Ids, place: Option<&str>) -> Self {
         if let Some(id) = place {
             ids.skip_to(id);
@@ -27,10 +27,10 @@ impl Changed {
         Self { ids }
     }
 
-    /// Logs what they will cost, at so many calls for each.
+    /// Logs the expected number of calls, at `calls_each` per conversation.
     ///
     /// # Errors
-    /// The temporary file of the ids can't be read.
+    /// If the temporary file of the ids can't be read.
     pub fn announce(&self, calls_each: usize, api: &Api) -> Result<()> {
         let count = self.ids.len().map_err(Error::temporary_file)?;
         let calls = count * calls_each;
@@ -38,14 +38,14 @@ impl Changed {
         if let Some(hourly) = api.calls_per_hour() {
             let hours = calls as f64 / hourly;
             log::info!(
-                "walk: at {hourly:.0} calls an hour, which this account's limit leaves, that is \
+                "walk: at {hourly:.0} calls an hour, as this account's limit allows, they take \
                  {hours:.1} h"
             );
         }
         Ok(())
     }
 
-    /// Hands those that are not in `seen` over in their order.
+    /// Hands over those that are not in `seen`, in order.
     pub fn run(self, seen: &mut Seen, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
         for (at, id) in self.ids.iter().enumerate() {
             let id = id.map_err(Error::temporary_file)?;

@@ -1,5 +1,5 @@
-//! Users and conversations that could not be read, or are gone, as they stand
-//! in a stream's bookmark until a later run has asked for them again.
+//! Users and conversations that could not be read, or are gone. They are kept
+//! in the stream's bookmark until a later run has requested them again.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use serde_json::{Value, json};
 use crate::singer::Bookmark;
 use crate::timestamp;
 
-/// Children that could not be read, each with the time from which on the
-/// stream lacks its records.
+/// Children that could not be read, each with the time from which the stream
+/// lacks its records.
 const MISSED: &str = "missed";
 
 /// Children that answered 404 or 410 twice.
 const GONE: &str = "gone";
 
-/// A child that is gone is asked for again after this time.
+/// How long to wait before requesting a gone child again.
 const AGAIN_AFTER: TimeDelta = TimeDelta::days(1);
 
-/// Bytes of JSON that the gone children of one stream may take.
+/// The limit for the gone children of a stream in the state, in bytes of JSON.
 const ROOM_FOR_GONE: usize = 5 * 1024;
 
-/// What a walk asks for one by one.
+/// What a walk requests one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     User,
@@ -32,11 +32,18 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The stream that has it, as `deletions` names it.
+    /// The stream that it belongs to, as named in `deletions`.
     pub fn entity(self) -> &'static str {
         match self {
             Kind::User => "users",
             Kind::Conversation => "conversations",
+        }
+    }
+
+    pub fn noun(self) -> &'static str {
+        match self {
+            Kind::User => "user",
+            Kind::Conversation => "conversation",
         }
     }
 }
@@ -64,7 +71,7 @@ impl Child {
     }
 }
 
-/// Something of each child.
+/// A value for each child.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Children<T> {
     #[serde(default = "BTreeMap::new", skip_serializing_if = "BTreeMap::is_empty")]
@@ -85,13 +92,13 @@ impl<T> Default for Children<T> {
 /// A child that is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Gone {
-    /// From when on it is to be read if it comes back.
+    /// The time from which to read it if it comes back.
     from: Time,
-    /// When it was found gone.
+    /// The time when it was found gone.
     at: Time,
 }
 
-/// A time, which stands in the state like all others.
+/// A time, written in the state's usual format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 struct Time(DateTime<Utc>);
@@ -110,7 +117,7 @@ impl TryFrom<String> for Time {
     }
 }
 
-/// The children of a stream that are to be asked for again.
+/// The children of a stream to request again.
 #[derive(Debug, Default, PartialEq)]
 pub struct Ledger {
     /// Those that an earlier run could not read.
@@ -161,10 +168,10 @@ impl<T: Serialize> Children<T> {
 }
 
 impl Ledger {
-    /// What a bookmark has of them.
+    /// Reads the children from a bookmark.
     ///
     /// # Errors
-    /// The member that has another form, and what is wrong with it.
+    /// The name of the invalid member, and what is wrong with it.
     pub fn read(bookmark: &Bookmark) -> Result<Self, String> {
         let missed: Children<Time> = read(bookmark, MISSED)?;
         Ok(Self {
@@ -174,13 +181,13 @@ impl Ledger {
         })
     }
 
-    /// Replaces what a bookmark has of them.
+    /// Replaces the children in a bookmark.
     pub fn write(&self, bookmark: &mut Bookmark) {
         self.missed.write(MISSED, bookmark);
         self.gone.write(GONE, bookmark);
     }
 
-    /// Adds the missed ones to those that a bookmark has, and takes none away.
+    /// Adds the missed children to those in a bookmark, without removing any.
     pub fn add_missed(&self, bookmark: &mut Bookmark) -> Result<(), String> {
         let mut all: Children<Time> = read(bookmark, MISSED)?;
         for kind in [Kind::User, Kind::Conversation] {
@@ -193,7 +200,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Bytes of JSON that the missed ones take.
+    /// The size of the missed children in bytes of JSON.
     pub fn size(&self) -> usize {
         match self.missed.len() {
             0 => 0,
@@ -201,25 +208,25 @@ impl Ledger {
         }
     }
 
-    /// Those to ask for before anything else: all missed ones.
+    /// The children to request before anything else: all missed ones.
     pub fn missed(&self, kind: Kind) -> impl Iterator<Item = &String> {
         self.missed.of(kind).keys()
     }
 
-    /// Those that have been gone for long enough to be asked for once more.
+    /// Those that have been gone long enough to be requested again.
     pub fn due(&self, kind: Kind, now: DateTime<Utc>) -> impl Iterator<Item = &String> {
         let due = move |(_, gone): &(&String, &Gone)| gone.at.0 + AGAIN_AFTER <= now;
         self.gone.of(kind).iter().filter(due).map(|(id, _)| id)
     }
 
-    /// From when on a child is to be read, if it was missed or is gone.
+    /// The time from which to read a child, if it was missed or is gone.
     pub fn from(&self, child: &Child) -> Option<DateTime<Utc>> {
         let missed = self.missed.get(child).copied();
         let gone = self.gone.get(child).map(|gone| gone.from);
         missed.into_iter().chain(gone).min().map(|time| time.0)
     }
 
-    /// All conversations that are to be read from a time of their own on.
+    /// All conversations that have their own start time.
     pub fn conversations(&self) -> impl Iterator<Item = (&String, DateTime<Utc>)> {
         let missed = self.missed.conversations.iter();
         let gone = self.gone.conversations.iter();
@@ -232,21 +239,23 @@ impl Ledger {
         self.gone.get(child).is_some()
     }
 
-    /// A child can't be read now. It is read from `from` on later, or from the
-    /// time at which it was missed first.
+    /// Records that a child can't be read now. Later it is read from `from`, or
+    /// from the time when it was first missed, if that is earlier.
     pub fn miss(&mut self, child: &Child, from: DateTime<Utc>) {
         let from = self.from(child).map_or(from, |before| before.min(from));
         self.gone.remove(child);
         self.missed.insert(child, Time(from));
     }
 
-    /// A child was read whole, or nobody is to ask for it again.
+    /// Records that a child was read completely, or need not be requested
+    /// again.
     pub fn settle(&mut self, child: &Child) {
         self.missed.remove(child);
         self.gone.remove(child);
     }
 
-    /// A missed child is gone: it is asked for again if there is room for it.
+    /// Records that a missed child is gone. It is requested again if there is
+    /// room for it in the state.
     pub fn lose(&mut self, child: &Child, at: DateTime<Utc>) {
         let Some(from) = self.missed.remove(child) else {
             return;
@@ -257,14 +266,14 @@ impl Ledger {
         }
     }
 
-    /// Forgets the conversations: all of them come with the users' lists.
+    /// Forgets the conversations, all of which come with the users' lists.
     pub fn forget_conversations(&mut self) {
         self.missed.conversations.clear();
         self.gone.conversations.clear();
     }
 
-    /// How many are missed that no earlier run had missed, and how many that
-    /// one had.
+    /// How many children are missed for the first time, and how many were
+    /// already missed by an earlier run.
     pub fn count(&self, kind: Kind) -> (usize, usize) {
         let missed = self.missed.of(kind);
         let known = self.known.of(kind);
@@ -273,7 +282,7 @@ impl Ledger {
     }
 }
 
-/// Bytes of JSON that the missed children in a bookmark take.
+/// The size of the missed children in a bookmark, in bytes of JSON.
 pub fn size_in(bookmark: &Bookmark) -> usize {
     let missed = bookmark.get(MISSED);
     missed.map_or(0, |missed| missed.to_string().len())

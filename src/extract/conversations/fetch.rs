@@ -1,5 +1,5 @@
-//! From conversation ids to conversations and their messages: the one function
-//! behind every way to find the ids.
+//! Reads conversations and their messages, given the ids, however these were
+//! found.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,8 +19,8 @@ const MOST_ITEMS: u32 = 50;
 
 const MESSAGES: &str = "conversations/{id}/messages";
 
-/// What a finder of conversations hands over: a conversation, or something of
-/// its own that keeps its place among the records, such as a checkpoint.
+/// What a finder hands over: a conversation, or something else that must keep
+/// its position among the records, such as a checkpoint.
 pub enum Item<T> {
     Conversation(Wanted),
     Other(T),
@@ -29,41 +29,41 @@ pub enum Item<T> {
 /// A conversation to read.
 pub struct Wanted {
     pub id: String,
-    /// The user whose list has it, where it was found in one.
+    /// The user in whose list it was found, if any.
     pub user: Option<String>,
-    /// Whether the conversation itself is wanted, and not only its messages.
+    /// Whether to read the conversation itself too, and not only its messages.
     pub itself: bool,
 }
 
-/// What becomes of it, in the same order.
+/// The results, in the same order.
 pub enum Part<T> {
     Conversation {
         id: String,
         user: Option<String>,
         page: Page,
     },
-    /// Some messages of a conversation, each once. Its pages come one after
-    /// the other.
+    /// Messages of a conversation, each once. The pages of a conversation are
+    /// consecutive.
     Messages {
         conversation: String,
         page: Page,
     },
-    /// All messages of this conversation came.
+    /// All messages of this conversation were handed over.
     MessagesRead(String),
     Missed(Missed),
     Other(T),
 }
 
-/// A user's list, a conversation, or its messages, that can't be read.
+/// A user's list, a conversation or its messages that can't be read.
 pub struct Missed {
     pub part: WalkStream,
-    /// Of the user or the conversation.
+    /// The id of the user or the conversation.
     pub id: String,
-    /// The user whose list has the conversation, as in [`Wanted`].
+    /// The user in whose list the conversation was found, as in [`Wanted`].
     pub user: Option<String>,
-    /// Of messages: whether the conversation itself answered.
+    /// For messages: whether the conversation itself was found.
     pub answered: bool,
-    /// Whether the first page answered.
+    /// Whether the first page could be read.
     pub partly: bool,
     pub error: Error,
 }
@@ -72,25 +72,25 @@ pub struct Missed {
 pub struct Fetch<'a> {
     pub workers: usize,
     pub endpoints: &'a Endpoints<'a>,
-    /// As RFC 3339: messages created before it aren't asked for, ...
+    /// In RFC 3339. Messages created earlier aren't requested, ...
     pub from_time: String,
-    /// ... but for these conversations, if theirs is earlier.
+    /// ... except for these conversations, if their time is earlier.
     pub from_times: HashMap<String, String>,
-    /// Whether to ask for the conversation, too, where only messages are
-    /// wanted: it tells whether a conversation without messages is gone.
+    /// Whether to request the conversation even if only its messages are
+    /// wanted, to tell whether a conversation without messages is gone.
     pub always_itself: bool,
     pub page_size: u32,
 }
 
-/// The endpoints of conversations, where streams are made from their answers.
+/// The endpoints of conversations, if a stream uses them.
 pub struct Endpoints<'a> {
     pub conversations: Option<Endpoint<'a>>,
     pub messages: Option<Endpoint<'a>>,
-    /// Whether a page of messages came that names no further one.
+    /// Whether any page of messages had no link to a further one.
     pub links_tell: AtomicBool,
 }
 
-/// One endpoint, until it is given up.
+/// An endpoint, until it is given up.
 pub struct Endpoint<'a> {
     api: &'a Api<'a>,
     stopped: AtomicBool,
@@ -106,7 +106,7 @@ impl<'a> Endpoint<'a> {
 }
 
 impl Endpoints<'_> {
-    /// Calls for a conversation whose messages fit a page.
+    /// The number of calls for a conversation whose messages fit one page.
     pub fn calls_each(&self) -> usize {
         usize::from(self.conversations.is_some()) + usize::from(self.messages.is_some())
     }
@@ -126,11 +126,11 @@ impl Endpoints<'_> {
 
 impl Fetch<'_> {
     /// Reads each conversation that `find` hands over, with up to `workers`
-    /// requests under way, and calls `consume` with what it read, in the order
-    /// of the conversations. `find` hands over none twice.
+    /// concurrent requests, and calls `consume` with the results in order.
+    /// `find` must not hand over a conversation twice.
     ///
     /// # Errors
-    /// Those of `consume` and `find`; an answer that is an error is a part.
+    /// Those of `consume` and `find`. An error answer is passed on as a part.
     pub fn run<T: Send>(
         &self,
         find: impl FnOnce(&mut HandOver<Item<T>>) -> Result<()> + Send,
@@ -208,8 +208,8 @@ impl Fetch<'_> {
         let partly = first.is_ok();
         let ended = match first {
             Ok(first) => {
-                // Where a link leads is the server's own: its page may be any,
-                // and another size or start would shift the pages.
+                // The link's address is up to the server and may point to any
+                // page. Another page size or start would shift the pages.
                 let pages = Pages {
                     name: MESSAGES,
                     get: &get,
@@ -239,7 +239,7 @@ impl Fetch<'_> {
         })
     }
 
-    /// Whether a page of messages names a further one.
+    /// Whether a page of messages announces a further one.
     fn goes_on(&self, page: &Page) -> bool {
         if !page.has_next && !page.is_empty() {
             self.endpoints.links_tell.store(true, Ordering::Relaxed);
@@ -247,8 +247,8 @@ impl Fetch<'_> {
         page.has_next && !page.is_empty()
     }
 
-    /// What an error means behind a page that names a further one: as long as
-    /// every page does so, that says nothing.
+    /// What an error means on a page that was announced. If every page
+    /// announces a further one, the announcement means nothing.
     fn past_end(&self) -> PastEnd {
         match self.endpoints.links_tell.load(Ordering::Relaxed) {
             true => PastEnd::Error,
@@ -262,8 +262,8 @@ fn running<'a>(endpoint: Option<&Endpoint<'a>>) -> Option<&'a Api<'a>> {
     (!endpoint.stopped.load(Ordering::Relaxed)).then_some(endpoint.api)
 }
 
-/// A conversation names itself, or at least its channel; whatever doesn't is
-/// no conversation, such as `{}` or an error with status 200.
+/// A conversation contains its id, or at least its channel. Anything else is
+/// not a conversation, such as `{}` or an error with status 200.
 fn parse_conversation(body: String) -> serde_json::Result<Page> {
     #[derive(Deserialize)]
     struct Known {

@@ -1,9 +1,9 @@
-//! What the walk itself looks at in a record.
+//! The properties that the walk itself reads from a record.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The properties that the walk itself looks at.
+/// The properties that the walk itself reads.
 #[derive(Default, Deserialize)]
 pub struct Known<'a> {
     #[serde(borrow)]
@@ -23,12 +23,12 @@ pub struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    /// A record that can't be read so has no known property.
+    /// A record that can't be parsed has none of these properties.
     pub fn of(record: &'a str) -> Self {
         serde_json::from_str(record).unwrap_or_default()
     }
 
-    /// The ids of the users that it names, as JSON, each once.
+    /// The ids of all users in the record, as JSON, each once.
     pub fn users(&self) -> Vec<String> {
         #[derive(Deserialize)]
         struct Within<'a> {
@@ -54,7 +54,8 @@ impl<'a> Known<'a> {
         ids
     }
 
-    /// The property to add to a record: the conversation's id, if it lacks it.
+    /// The properties to add to a record: the conversation's id, if it is
+    /// missing.
     pub fn lacks_conversation<'i>(&self, id: &'i str) -> Vec<(&'static str, &'i str)> {
         let lacking = is_lacking(self.conversation_id);
         lacking
@@ -64,12 +65,12 @@ impl<'a> Known<'a> {
     }
 }
 
-/// Whether a property is left out, or empty.
+/// Whether a property is missing or empty.
 pub fn is_lacking(value: Option<&RawValue>) -> bool {
     value.is_none_or(|value| is_blank(value.get()))
 }
 
-/// Whether a JSON value names nothing.
+/// Whether a JSON value is empty.
 fn is_blank(json: &str) -> bool {
     matches!(json, "null" | "\"\"")
 }

@@ -1,5 +1,4 @@
-//! One stream of a walk: writes its records, and keeps account of what can't
-//! be read.
+//! A stream of the walk: writes its records, and tracks what can't be read.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -13,6 +12,7 @@ use super::progress::Progress;
 use super::tally::{GivenUp, Tally};
 use crate::error::{Error, Result};
 use crate::extract::Sink;
+use crate::extract::counted::counted;
 use crate::extract::window::Window;
 use crate::freshchat::{Page, clock};
 use crate::singer::Bookmark;
@@ -23,52 +23,54 @@ use crate::timestamp;
 pub struct Lane<'a> {
     pub part: WalkStream,
     sink: Sink<'a>,
-    /// The time of the records to write, as far as it is known.
+    /// The time of the records to write, if known.
     window: Window,
-    /// From when on what is read now is read: earlier than the window, where
-    /// an earlier run missed it.
+    /// The time from which the current children are read. It is earlier than
+    /// the window if an earlier run missed them.
     from: DateTime<Utc>,
     plan: &'a Plan,
-    /// Whether the window ends before the walk, so that later records stay out.
+    /// Whether the window ends before the walk, so that later records are
+    /// skipped.
     bounded: bool,
     pub ledger: Ledger,
-    /// How the walk's conversations answered.
+    /// The answers for the conversations of the walk.
     pub tally: Tally,
-    /// What ended the stream.
+    /// The error that ended the stream.
     pub error: Option<Error>,
-    /// The bookmark as the run found it, where it is to stay so.
+    /// The bookmark at the start of the run, to restore if `stays` is set.
     found: Bookmark,
     stays: bool,
-    /// More is missed than the state has room for: the bookmark stays where it
-    /// is.
+    /// More children are missed than the state can hold, so the bookmark
+    /// doesn't move.
     pub is_full: bool,
-    /// The last answer that was no answer, or none to be had.
+    /// The error of the last child that could not be read.
     last_miss: Option<Error>,
-    /// Conversations that are gone.
+    /// The number of conversations that are gone.
     gone: u64,
-    /// Conversations that answer, and whose messages are not there.
+    /// The number of conversations that are found, but whose messages are not.
     silent: u64,
-    /// Conversations that name no user, where a user is what is read of them.
+    /// The number of conversations that name no user, if the stream needs the
+    /// user.
     userless: u64,
-    /// The last such one.
+    /// The last of these.
     nameless: Option<String>,
 }
 
-/// How a child is asked for.
+/// Why a child is requested.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Look {
     First,
-    /// The child was gone for a day.
+    /// The child was gone a day ago.
     DayLater,
-    /// The child answered 404 or 410 in this run.
+    /// The child already answered 404 or 410 in this run.
     Second,
 }
 
 impl<'a> Lane<'a> {
-    /// A stream whose records from `window` are wanted.
+    /// A stream that wants the records in `window`.
     ///
     /// # Errors
-    /// Its bookmark has missed children that can't be read.
+    /// If the missed children in its bookmark can't be parsed.
     pub fn new(part: WalkStream, sink: Sink<'a>, window: Window, plan: &'a Plan) -> Result<Self> {
         let Progress { started_at, to, .. } = plan.progress;
         let stream = sink.stream.name;
@@ -99,14 +101,15 @@ impl<'a> Lane<'a> {
         self.sink.stream.name
     }
 
-    /// Whether its records are made from what answers for this part: where no
-    /// lists are read, who has a conversation stands in the conversation.
+    /// Whether the stream's records come from the answers for this part.
+    /// Without users' lists, a conversation's users are read from the
+    /// conversation itself.
     pub fn reads(&self, part: WalkStream) -> bool {
         let names_users = part == WalkStream::Conversations && self.plan.by == Discovery::Reports;
         part == self.part || names_users && self.part == WalkStream::Lists
     }
 
-    /// Whether anything of a child of this kind is wanted.
+    /// Whether the stream needs children of this kind.
     pub fn wants(&self, kind: Kind) -> bool {
         match kind {
             Kind::User => true,
@@ -116,27 +119,27 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Reads from the start of its window on, or from when these users were
-    /// missed, whichever is earlier.
+    /// Sets the time to read from: the start of the window, or the time when
+    /// these users were missed, if that is earlier.
     pub fn begin(&mut self, users: &[String]) {
         let missed = users.iter();
         let missed = missed.filter_map(|id| self.ledger.from(&Child::user(id)));
         self.from = missed.fold(self.window.from, DateTime::min);
     }
 
-    /// From where on records are wanted, as a request carries it.
+    /// The time from which records are wanted, as in a request.
     pub fn asked_from(&self) -> String {
         timestamp::format(self.from)
     }
 
-    /// The conversations of which records are wanted from an earlier time on.
+    /// The conversations whose records are wanted from an earlier time.
     pub fn asked_earlier(&self) -> impl Iterator<Item = (String, String)> {
         let earlier = self.ledger.conversations();
         let earlier = earlier.filter(|(_, from)| *from < self.from);
         earlier.map(|(id, from)| (id.clone(), timestamp::format(from)))
     }
 
-    /// Writes the list of a user's conversations.
+    /// Writes a user's list of conversations.
     pub fn list(&mut self, user: &str, page: &Page) -> Result<()> {
         let user = Value::from(user).to_string();
         self.sink.begin(page.read_at);
@@ -148,9 +151,9 @@ impl<'a> Lane<'a> {
         self.sink.end()
     }
 
-    /// Writes what the stream has of a conversation, which was found in the
-    /// list of `user`, if it was found in one. It is written whatever its
-    /// `updated_time` says: it is not known which changes move that.
+    /// Writes a conversation, which was found in the list of `user`, if given.
+    /// It is written whatever its `updated_time`, because it is undocumented
+    /// which changes update that.
     pub fn conversation(&mut self, id: &str, user: Option<&str>, page: &Page) -> Result<()> {
         let id = Value::from(id).to_string();
         let user = user.map(|user| Value::from(user).to_string());
@@ -173,8 +176,8 @@ impl<'a> Lane<'a> {
         self.sink.end()
     }
 
-    /// Writes whose conversation it is, where the conversation before these
-    /// messages of it didn't say so.
+    /// Writes the users of a conversation from its messages, if the
+    /// conversation itself didn't contain them.
     pub fn user_of(&mut self, conversation: &str, page: &Page) -> Result<()> {
         let id = Value::from(conversation).to_string();
         if self.nameless.as_ref() != Some(&id) {
@@ -190,7 +193,7 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    /// Takes a conversation of these users; all ids are JSON.
+    /// Adds a conversation of these users. All ids are JSON.
     fn listed(&mut self, conversation: &str, users: &[String]) -> Result<()> {
         let listed = format!("{{\"id\":{conversation}}}");
         users.iter().try_for_each(|user| {
@@ -215,8 +218,9 @@ impl<'a> Lane<'a> {
         self.sink.end()
     }
 
-    /// Whether a message of this time belongs into the stream; one without a
-    /// time does. It was asked for from a time on, which needs no look.
+    /// Whether a message of this time belongs to the stream. A message without
+    /// a time does. The lower bound needs no check, because it is in the
+    /// request.
     fn takes(&self, time: Option<&RawValue>) -> bool {
         if !self.bounded {
             return true;
@@ -225,7 +229,7 @@ impl<'a> Lane<'a> {
         time.is_none_or(|time| time < self.window.to)
     }
 
-    /// Takes account of a child that was read whole.
+    /// Records that a child was read completely.
     pub fn answered(&mut self, child: &Child, is_walking: bool) {
         self.ledger.settle(child);
         if is_walking {
@@ -233,9 +237,8 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Takes account of a child that can't be read, or only `partly`. True: it
-    /// answered 404 or 410 for the first time, and is to be asked for once
-    /// more.
+    /// Records that a child can't be read, or only `partly`. Returns true if it
+    /// answered 404 or 410 for the first time, and must be requested once more.
     pub fn miss(
         &mut self,
         child: &Child,
@@ -273,10 +276,10 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Ends the stream before its walk.
+    /// Ends the stream before the end of the walk.
     ///
     /// # Errors
-    /// Stdout can't be written to.
+    /// If stdout can't be written to.
     pub fn give_up(&mut self, given_up: GivenUp) -> Result<()> {
         match given_up {
             GivenUp::Broken(error) => {
@@ -291,12 +294,12 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    /// Adds what is missed to the bookmark as it stands: the next run asks for
-    /// it first, and not again where it goes on. Where there is no room, the
-    /// next run comes upon it again.
+    /// Adds the missed children to the current bookmark. The next run requests
+    /// them first, and not again when it continues the walk. Without room for
+    /// them, the next run finds them again by itself.
     ///
     /// # Errors
-    /// Stdout can't be written to.
+    /// If stdout can't be written to.
     pub fn keep_missed(&self) -> Result<()> {
         let (output, stream) = (self.sink.run.output, self.name());
         let mut bookmark = output.bookmark(stream);
@@ -308,7 +311,8 @@ impl<'a> Lane<'a> {
         Ok(output.checkpoint(stream, bookmark)?)
     }
 
-    /// Judges the endpoint at the end of a walk: a broken one ends the stream.
+    /// Judges the endpoint at the end of a walk. If it is broken, the stream
+    /// ends.
     pub fn judge(&mut self) {
         if self.error.is_none()
             && let Err(error) = self.tally.judge(plan::was_complete(&self.found))
@@ -318,34 +322,34 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Leaves the bookmark as the run found it.
+    /// Restores the bookmark from the start of the run.
     pub fn stay(&mut self) {
         self.stays = true;
     }
 
-    /// Whether an earlier walk of the stream was complete.
+    /// Whether an earlier walk completed the stream.
     pub fn was_complete(&self) -> bool {
         plan::was_complete(&self.found)
     }
 
-    /// The bookmark to go back to, where what the run found means nothing.
+    /// The bookmark to restore, if the findings of this run are invalid.
     pub fn found(&self) -> Option<&Bookmark> {
         self.stays.then_some(&self.found)
     }
 
-    /// Whether the bookmark moves on with the walk.
+    /// Whether the bookmark moves with the walk.
     pub fn moves(&self) -> bool {
         self.error.is_none() && !self.is_full && !self.stays
     }
 
-    /// The stream's bookmark as it stands in the state, with what is missed.
+    /// The stream's current bookmark, including missed children.
     pub fn noted(&self) -> Bookmark {
         let mut bookmark = self.sink.run.output.bookmark(self.name());
         self.ledger.write(&mut bookmark);
         bookmark
     }
 
-    /// The stream's bookmark, moved on to the walk's place, or to its end when
+    /// The stream's bookmark, moved to the walk's position, or to the end if
     /// the walk is complete.
     pub fn bookmark(&mut self, walk: &Progress, complete: bool) -> Bookmark {
         let lists_come_with_users =
@@ -361,28 +365,29 @@ impl<'a> Lane<'a> {
         bookmark
     }
 
-    /// Whether some of it is missed.
+    /// Whether some children were missed.
     pub fn is_partial(&self) -> bool {
         self.ledger.size() > 0
     }
 
-    /// What ended the stream alone, if it isn't complete; says what was
-    /// skipped. `is_cut_short`: something ended all streams.
+    /// Logs what was skipped, and returns the error that ended the stream
+    /// alone, if it isn't complete. `is_cut_short` means that something ended
+    /// all streams.
     pub fn close(self, is_cut_short: bool) -> Option<Error> {
         let stream = format!("stream `{}`", self.name());
         if self.userless > 0 {
-            let userless = self.userless;
-            log::warn!("{stream}: of the conversations, {userless} name no user");
+            let userless = counted(self.userless, "conversation");
+            log::warn!("{stream}: {userless} without a user");
         }
         if self.gone > 0 {
-            let gone = self.gone;
-            log::warn!("{stream}: of the conversations, {gone} are gone (404 or 410)");
+            let gone = counted(self.gone, "conversation");
+            log::warn!("{stream}: {gone} no longer found (404 or 410)");
         }
         if self.silent > 0 {
             log::warn!(
-                "{stream}: {} conversations answer, and their messages don't (404 or 410); a run a \
-                 day later asks for them again",
-                self.silent
+                "{stream}: messages not found (404 or 410) for {}; a run a day later requests them \
+                 again",
+                counted(self.silent, "conversation")
             );
         }
         if self.error.is_some() || is_cut_short {
@@ -405,11 +410,11 @@ impl<'a> Lane<'a> {
     }
 }
 
-/// So many users and conversations, in words; none where there are none.
+/// Describes the counts. `None` if all are zero.
 fn describe(counts: [(Kind, usize); 2]) -> Option<String> {
     let counts = counts.into_iter().filter(|(_, count)| *count > 0);
     let words: Vec<_> = counts
-        .map(|(kind, count)| format!("{count} {}", kind.entity()))
+        .map(|(kind, count)| counted(count as u64, kind.noun()))
         .collect();
     (!words.is_empty()).then(|| words.join(" and "))
 }

@@ -1,6 +1,7 @@
-//! Users and conversations that can't be read, for all streams of a walk: what
-//! earlier runs missed is read before the walk, what fails is taken account
-//! of, and what was not there is asked for once more behind the walk.
+//! Users and conversations that can't be read, for all streams of a walk.
+//! Children missed by earlier runs are read before the walk, failures are
+//! recorded, and children that were not found are requested once more after the
+//! walk.
 
 use std::collections::BTreeSet;
 use std::mem;
@@ -12,6 +13,7 @@ use super::lane::{Lane, Look};
 use super::tally::GivenUp;
 use super::walk::hand_on;
 use crate::error::{Error, Result};
+use crate::extract::counted::counted;
 use crate::extract::pool::pipe;
 use crate::streams::WalkStream;
 
@@ -38,9 +40,9 @@ impl Streams<'_> {
             return Ok(());
         }
         log::info!(
-            "walk: asking first for {} users and {} conversations that earlier runs could not read",
-            users.len(),
-            conversations.len()
+            "walk: first requesting {} and {} that earlier runs could not read",
+            counted(users.len() as u64, Kind::User.noun()),
+            counted(conversations.len() as u64, Kind::Conversation.noun())
         );
         self.asked_users.extend(users.iter().cloned());
         self.read_users(users.into_iter().collect(), false)?;
@@ -57,11 +59,12 @@ impl Streams<'_> {
         Ok(self.run.output.checkpoint_all(noted)?)
     }
 
-    /// Asks for what was not there once more; then it is gone.
+    /// Requests once more the children that were not found. If they are still
+    /// not found, they are gone.
     pub(super) fn look_again(&mut self) -> Result<()> {
         while !self.waiting.is_empty() {
             let mut waiting = mem::take(&mut self.waiting);
-            // A stream that failed asks for nothing any more.
+            // A stream that failed requests nothing more.
             waiting.retain(|child, _| {
                 let mut lanes = self.lanes.iter().filter(|lane| lane.error.is_none());
                 lanes.any(|lane| lane.ledger.from(child).is_some())
@@ -78,8 +81,8 @@ impl Streams<'_> {
         Ok(())
     }
 
-    /// Reads these users' lists, and all conversations in them that were not
-    /// asked for.
+    /// Reads the lists of these users, and all conversations in them that were
+    /// not requested yet.
     fn read_users(&mut self, users: Vec<String>, again: bool) -> Result<()> {
         if users.is_empty() {
             return Ok(());
@@ -117,8 +120,9 @@ impl Streams<'_> {
         )
     }
 
-    /// The whole list of a user came. In the walk, a user who was gone stays
-    /// so for the day: what hangs below is to be read from an earlier time.
+    /// Handles the end of a user's list. During the walk, a user who was gone
+    /// stays so until the day is over, because the user's conversations must be
+    /// read from an earlier time.
     pub(super) fn listed(&mut self, user: String) {
         if self.is_walking {
             self.users.answer();
@@ -130,7 +134,7 @@ impl Streams<'_> {
             .for_each(|lane| lane.ledger.settle(&child));
     }
 
-    /// Takes account of a child that can't be read.
+    /// Handles a child that can't be read.
     pub(super) fn miss(&mut self, missed: Missed) -> Result<()> {
         let Missed {
             part,
@@ -153,7 +157,7 @@ impl Streams<'_> {
             () if self.due.contains(&child) => Look::DayLater,
             () => Look::First,
         };
-        // The messages of a conversation that is not there aren't asked for.
+        // If a conversation isn't found, its messages aren't requested.
         let concerns = |lane: &Lane| match part {
             WalkStream::Lists => true,
             WalkStream::Conversations if error.is_absent() => lane.wants(kind),
@@ -181,8 +185,8 @@ impl Streams<'_> {
         self.count(part, &error, concerns)
     }
 
-    /// Counts a child of the walk that can't be read for its endpoint, and
-    /// gives up what it is of no use to go on with.
+    /// Counts a failed child of the walk for its endpoint, and gives up the
+    /// endpoint if continuing is pointless.
     fn count(
         &mut self,
         part: WalkStream,
@@ -209,7 +213,7 @@ impl Streams<'_> {
         self.stop_endpoint(part, failed)
     }
 
-    /// Ends all streams, whose users' lists can't be read.
+    /// Ends all streams, because the users' lists can't be read.
     ///
     /// # Errors
     /// The reason.
@@ -227,10 +231,10 @@ impl Streams<'_> {
         Err(error)
     }
 
-    /// Tells broken endpoints from bad children.
+    /// Tells broken endpoints from broken children.
     ///
     /// # Errors
-    /// The users' lists can't be read, which ends all streams.
+    /// If the users' lists can't be read, which ends all streams.
     pub(super) fn judge(&mut self) -> Result<()> {
         let worked = self.lanes.iter().any(Lane::was_complete);
         if let Err(error) = self.users.judge(worked) {

@@ -1,11 +1,11 @@
-//! Conversations, their messages, and who has them, in one walk.
+//! Conversations, their messages and their users, read in one walk.
 //!
-//! The API has no list of conversations. [`walk`] finds them through the
-//! users, [`changed`] through the raw reports, as the [`plan`] has it; [`fetch`]
-//! reads each once, whoever found it; [`lane`] writes one stream's records, and
-//! [`progress`] keeps the walk's place in the bookmarks, and [`children`] the
-//! users and conversations that can't be read, which [`missing`] deals with;
-//! [`news`] tells what the reports miss.
+//! The API has no list of conversations. Depending on the [`plan`], they are
+//! found through the users ([`walk`]) or the raw reports ([`changed`]).
+//! [`fetch`] reads each conversation once. [`lane`] writes the records of a
+//! stream. [`progress`] keeps the position of the walk in the bookmarks, and
+//! [`children`] the users and conversations that can't be read, which
+//! [`missing`] handles. [`news`] measures what the reports miss.
 
 mod changed;
 mod children;
@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::mem;
 use std::sync::atomic::AtomicBool;
 
+use super::counted::counted;
 use super::ids::Ids;
 use super::reports::Engine;
 use super::seen::Seen;
@@ -45,14 +46,16 @@ use tally::Tally;
 use user_lists::{Found, UserLists};
 use walk::Walk;
 
-/// Bytes of JSON that the missed children of all streams may take in the state.
+/// The limit for the missed children of all streams in the state, in bytes of
+/// JSON.
 const ROOM_FOR_MISSED: usize = 32 * 1024;
 
-/// Reads the streams of a group, all of which are streams of the walk, as
-/// planned. The engine extracts the reports that the plan wants.
+/// Reads a group of streams of the walk, as planned. The engine extracts the
+/// reports that the plan needs.
 ///
 /// # Errors
-/// What ended all of them; what ended one alone is left with it.
+/// What ended all of the streams. An error that ended a single stream is stored
+/// in that stream.
 pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<()> {
     let Some(run) = group.first().map(|stream_run| stream_run.run) else {
         return Ok(());
@@ -67,7 +70,7 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
         else {
             continue;
         };
-        // Of the lists, only those of what changed are known.
+        // With reports, only the lists of changed conversations are known.
         stream_run.partial = plan.by == Discovery::Reports;
         let version = stream_run.writer.version().filter(|_| !stream_run.partial);
         let version = version.map(|_| plan.progress.started_at.timestamp_millis());
@@ -109,8 +112,8 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
     ended
 }
 
-/// With `auto`, waits for the conversations that the reports name, if they are
-/// the way, and plans anew where the account or the token lacks them.
+/// With `auto` and reports, waits for the conversations that the reports name.
+/// Returns a new plan if the account or the token lacks these reports.
 fn look_ahead(run: &Run, plan: &Plan, engine: &Engine) -> Result<(Option<Plan>, Option<Ids>)> {
     let is_auto = run.settings.conversation_discovery == ConversationDiscovery::Auto;
     if !is_auto || plan.by == Discovery::Users {
@@ -130,7 +133,7 @@ fn look_ahead(run: &Run, plan: &Plan, engine: &Engine) -> Result<(Option<Plan>, 
     }
 }
 
-/// Where the walk reads from.
+/// The sources of the walk.
 struct Reading<'a> {
     workers: usize,
     page_size: u32,
@@ -139,33 +142,33 @@ struct Reading<'a> {
     endpoints: Endpoints<'a>,
 }
 
-/// The streams of a walk, and how far they are.
+/// The streams of a walk, and their progress.
 struct Streams<'a> {
     run: &'a Run<'a>,
     engine: &'a Engine<'a>,
     progress: Progress,
     reading: &'a Reading<'a>,
-    /// How the users' lists were answered in the walk.
+    /// The answers for the users' lists in the walk.
     users: Tally,
-    /// Whether answers tell of an endpoint: children that are asked for again
-    /// are bad ones more often than not.
+    /// Whether answers count for judging an endpoint. Children that are
+    /// requested again usually fail for their own reasons.
     is_walking: bool,
-    /// Conversations that were asked for.
+    /// Conversations that were already requested.
     seen: Seen,
-    /// Users whose lists were asked for before the walk.
+    /// Users whose lists were requested before the walk.
     asked_users: HashSet<String>,
-    /// Children that were found gone a day ago or earlier.
+    /// Children that were found gone at least a day ago.
     due: BTreeSet<Child>,
-    /// Children that answered 404 or 410 once, and what to ask for again.
+    /// Children that answered 404 or 410 once, and what to request again.
     waiting: BTreeMap<Child, Wanted>,
-    /// Those of them that are asked for the second time now.
+    /// Those that are now requested for the second time.
     second: BTreeSet<Child>,
     users_gone: u64,
     /// Whether the lists of users contradict themselves.
     is_doubtful: bool,
-    /// The conversations that the reports name, if they are known already.
+    /// The conversations that the reports name, if already known.
     named: Option<Ids>,
-    /// What is new, if it is compared with what the reports name.
+    /// New conversations, if they are compared with the reports.
     news: Option<News>,
     lanes: Vec<Lane<'a>>,
 }
@@ -173,8 +176,8 @@ struct Streams<'a> {
 impl<'a> Reading<'a> {
     /// Reads for these lanes, with their APIs.
     fn new(run: &Run, apis: &[&'a Api<'a>], lanes: &[Lane]) -> Self {
-        // Where two streams are made of the same answers, the later one's
-        // table row has the requests.
+        // If two streams use the same answers, the requests count for the later
+        // one.
         let of = |part| lanes.iter().rposition(|lane| lane.reads(part));
         let endpoint = |part| of(part).map(|at| Endpoint::new(apis[at]));
         Self {
@@ -204,8 +207,8 @@ impl<'a> Reading<'a> {
 }
 
 impl Streams<'_> {
-    /// Reads what was missed, then walks to the end, then asks once more for
-    /// what was not there.
+    /// Reads what was missed, walks to the end, and then requests once more
+    /// what was not found.
     fn read(&mut self) -> Result<()> {
         self.read_missed()?;
         self.is_walking = true;
@@ -312,8 +315,8 @@ impl Streams<'_> {
         }
     }
 
-    /// Lets each stream act that is made from this part's answers and hasn't
-    /// failed. Its failure is its own, and the walk goes on for the others.
+    /// Calls `act` on each stream that uses answers for this part and hasn't
+    /// failed. If one fails, the walk continues for the others.
     fn each(
         &mut self,
         part: WalkStream,
@@ -334,11 +337,11 @@ impl Streams<'_> {
         self.stop_endpoint(part, failed)
     }
 
-    /// Gives up the endpoint of a part, where a stream failed by it and no
-    /// other is left.
+    /// Gives up the endpoint of a part, if a stream failed and no other uses
+    /// it.
     ///
     /// # Errors
-    /// No stream is left at all.
+    /// If no stream is left.
     fn stop_endpoint(&self, part: WalkStream, failed: bool) -> Result<()> {
         let goes_on = |lane: &Lane| lane.reads(part) && lane.error.is_none();
         if failed && !self.lanes.iter().any(goes_on) {
@@ -355,7 +358,7 @@ impl Streams<'_> {
         self.write_bookmarks(false)
     }
 
-    /// Moves the bookmarks, as far as there is room for what is missed.
+    /// Moves the bookmarks, if there is room for the missed children.
     fn write_bookmarks(&mut self, complete: bool) -> Result<()> {
         let output = self.run.output;
         let stands = |name: &str| {
@@ -384,13 +387,11 @@ impl Streams<'_> {
         }
     }
 
-    /// Ends the walk: what ended all streams, and what became of each.
+    /// Ends the walk. Returns what ended all streams, and the result of each.
     fn close(mut self, walked: Result<()>) -> (Result<()>, Vec<(bool, Option<Error>)>) {
         if self.users_gone > 0 {
-            log::warn!(
-                "walk: of the users, {} are gone (404 or 410)",
-                self.users_gone
-            );
+            let gone = counted(self.users_gone, "user");
+            log::warn!("walk: {gone} no longer found (404 or 410)");
         }
         let stay = self
             .lanes
@@ -398,7 +399,8 @@ impl Streams<'_> {
             .filter_map(|lane| Some((lane.name(), lane.found()?.clone())));
         let stay: Vec<_> = stay.collect();
         let walked = match walked {
-            // Each has an error of its own, and the run goes on without them.
+            // Each stream has its own error, and the run continues without
+            // them.
             Err(Error::Stopped) if self.lanes.iter().all(|lane| lane.error.is_some()) => Ok(()),
             walked => walked,
         };

@@ -1,24 +1,26 @@
-//! What the reports miss, which a walk over the users finds.
+//! Measures which conversations the reports miss, by comparison with a walk
+//! over the users.
 
 use serde_json::value::RawValue;
 
 use super::known::Known;
 use crate::error::{Error, Result};
+use crate::extract::counted::counted;
 use crate::extract::ids::Ids;
 use crate::extract::reports::Engine;
 use crate::extract::window::Window;
 use crate::freshchat::Page;
 use crate::timestamp;
 
-/// The conversations that have something new.
+/// The conversations with new records.
 pub struct News {
-    /// New is what is of this time.
+    /// Records in this window are new.
     window: Window,
     conversations: Ids,
 }
 
 impl News {
-    /// What is new in this time.
+    /// Starts with no conversations, for this window.
     pub fn of(window: Window) -> Self {
         Self {
             window,
@@ -26,10 +28,11 @@ impl News {
         }
     }
 
-    /// Notes a conversation if one of these records of it is new by its `time`.
+    /// Adds a conversation if one of these records of it is new, judged by
+    /// `time`.
     ///
     /// # Errors
-    /// The temporary file of the ids can't be written.
+    /// If the temporary file of the ids can't be written.
     pub fn note<'p>(
         &mut self,
         conversation: &str,
@@ -50,17 +53,19 @@ impl News {
         }
     }
 
-    /// Logs how many of them the reports don't name. Waits for the reports.
+    /// Logs how many of the conversations the reports don't name. Waits for the
+    /// reports.
     ///
     /// # Errors
-    /// What ends the run, or a temporary file can't be read. Reports that
-    /// can't be read cost no record, and are no error.
+    /// What ends the run, or if a temporary file can't be read. Unreadable
+    /// reports are not an error, because no records are lost.
     pub fn compare(self, engine: &Engine) -> Result<()> {
         let named = match engine.conversations() {
             Ok(named) => named,
             Err(Error::Discovery(error)) => {
                 log::warn!(
-                    "walk: it is not known what the reports miss, which can't all be read: {error}"
+                    "walk: can't tell what the reports miss, because not all of them can be \
+                     read: {error}"
                 );
                 return Ok(());
             }
@@ -70,8 +75,8 @@ impl News {
         let missing = self.conversations.count_missing_in(&named);
         let missing = missing.map_err(Error::temporary_file)?;
         log::info!(
-            "walk: of {count} conversations that this run read, with something new since {}, the \
-             reports don't name {missing}",
+            "walk: the reports miss {missing} of {} with something new since {}",
+            counted(count as u64, "conversation"),
             timestamp::format(self.window.from)
         );
         Ok(())

@@ -1,4 +1,4 @@
-//! How the conversations of a run are found, and from when on they are read.
+//! Decides how a run finds conversations, and from which time it reads them.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -13,34 +13,36 @@ use crate::singer::Bookmark;
 use crate::streams::{Source, Stream, WalkStream};
 use crate::timestamp;
 
-/// Up to when a stream without a replication key is complete, in its bookmark.
+/// In the bookmark of a stream without a replication key: the time up to which
+/// it is complete.
 const COMPLETE_TO: &str = "walk_complete_to";
 
-/// Up to when walks over the users have read the stream without a gap, from the
-/// start date on, in its bookmark.
+/// In the bookmark: the time up to which walks over the users have read the
+/// stream without a gap since the start date.
 const RECONCILED_TO: &str = "reconciled_to";
 
-/// The same, from no known time on: up to where the bookmark stood when the
-/// reports moved it first. A walk over the users reads from there.
+/// In the bookmark: the same, but without a known start. It is the bookmark's
+/// value when the reports first moved it. A walk over the users reads from
+/// there.
 const WALKED_TO: &str = "users_walked_to";
 
-/// A walk of which no conversation is read yet is begun anew after this time:
-/// what changed since is then read, too.
+/// After this time, a walk that has read no conversation yet is started again,
+/// so that it includes the changes since.
 const STALE: TimeDelta = TimeDelta::hours(24);
 
-/// A way to the conversations.
+/// A way to find conversations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Discovery {
-    /// Through the conversations of each user.
+    /// Through each user's list of conversations.
     Users,
-    /// Through the raw reports, which name the conversations that changed.
+    /// Through the raw reports, which name the changed conversations.
     Reports,
 }
 
 /// What a run reads of the conversations.
 pub struct Plan {
     pub by: Discovery,
-    /// The walk to begin, or to go on with.
+    /// The walk to start or to continue.
     pub progress: Progress,
     resumed: bool,
     streams: Vec<Wanted>,
@@ -51,17 +53,17 @@ struct Wanted {
     stream: &'static Stream,
     full_table: bool,
     window: Window,
-    /// Whether a walk over the users leaves no gap behind it.
+    /// Whether a walk over the users leaves no gap before it.
     reconciles: bool,
 }
 
 impl Plan {
-    /// A plan for the streams of the walk, each with whether the whole of it
-    /// is wanted, bookmark or not.
+    /// A plan for the streams of the walk. The flag of each says whether the
+    /// whole stream is wanted, whatever its bookmark.
     ///
-    /// What lies before the reports' reach is found by a walk over the users,
-    /// whatever the setting says: a run goes by the reports where nothing is
-    /// lost by it. With `auto`, an unfinished walk goes on in its own way.
+    /// Records from before the range of the reports are found through the
+    /// users, whatever the setting. The reports are used only if nothing is
+    /// lost by it. With `auto`, an unfinished walk continues in its own way.
     ///
     /// # Errors
     /// Those of [`Run::started_at`].
@@ -69,7 +71,7 @@ impl Plan {
         let plan = Self::choose(run, streams)?;
         if plan.resumed {
             log::info!(
-                "walk: going on with the one that was started at {}",
+                "walk: continuing the one started at {}",
                 timestamp::format(plan.progress.started_at)
             );
         }
@@ -96,15 +98,15 @@ impl Plan {
             return Ok(reported);
         }
         log::warn!(
-            "conversations are wanted from a time on that the reports don't reach, which go \
-             back to {}: all users are walked",
+            "the run needs conversations from before {}, which the reports don't reach; all \
+             users are walked",
             timestamp::format(oldest_start(run.started_at()?))
         );
         Ok(walked)
     }
 
-    /// The same streams by a walk over the users, where the reports, by which
-    /// this plan goes, are not available.
+    /// A plan for the same streams through the users, because the reports of
+    /// this plan are not available.
     ///
     /// # Errors
     /// Those of [`Run::started_at`].
@@ -134,15 +136,15 @@ impl Plan {
         })
     }
 
-    /// Whether the reports reach back to all that is wanted.
+    /// Whether the reports go back far enough for all streams.
     fn is_within_reach(&self, run: &Run) -> Result<bool> {
         let oldest = oldest_start(run.started_at()?);
         let mut streams = self.streams.iter();
         Ok(streams.all(|wanted| wanted.window.from >= oldest))
     }
 
-    /// Whether one of the streams was never reconciled, or not for as long as
-    /// the setting says. The whole of a stream is had by the users alone.
+    /// Whether one of the streams was never reconciled, or not within the time
+    /// in the settings. A whole stream can be read only through the users.
     fn is_due(&self, run: &Run) -> bool {
         let mut streams = self.streams.iter();
         streams.any(|wanted| {
@@ -152,9 +154,9 @@ impl Plan {
         })
     }
 
-    /// The time for which a walk over the users tells what the reports miss:
-    /// since the last such walk. None where nothing of the conversations is
-    /// read, or there was no such walk.
+    /// The window in which a walk over the users shows what the reports miss:
+    /// since the last such walk. `None` if no records of conversations are
+    /// read, or if there was no such walk.
     ///
     /// # Errors
     /// Those of [`Run::started_at`].
@@ -176,13 +178,13 @@ impl Plan {
         Ok(window.filter(|window| !window.is_empty()))
     }
 
-    /// What the reports are asked for, if they are. Where they are the way,
-    /// notes in the streams' bookmarks that this walk is begun: a run that is
-    /// stopped while the reports are extracted goes on with it, and with its
-    /// jobs.
+    /// What to request from the reports, if anything. If conversations are
+    /// found through the reports, this records the start of the walk in the
+    /// bookmarks. A run that is stopped during the extraction then continues
+    /// the walk, with the same jobs.
     ///
     /// # Errors
-    /// Stdout can't be written to, and those of [`Run::started_at`].
+    /// If stdout can't be written to, and those of [`Run::started_at`].
     pub fn search(&self, run: &Run) -> Result<Option<Search>> {
         let resumed = self.resumed;
         if self.by == Discovery::Users {
@@ -207,12 +209,12 @@ impl Plan {
         }))
     }
 
-    /// The time to read of a stream.
+    /// The window to read for a stream.
     pub fn window(&self, stream: &Stream) -> Option<Window> {
         self.wanted(stream).map(|wanted| wanted.window)
     }
 
-    /// Notes in the bookmark of a stream up to when it is complete.
+    /// Records in a stream's bookmark up to when it is complete.
     pub fn complete(&self, bookmark: &mut Bookmark, stream: &Stream) {
         let to = self.progress.to;
         let latest = |before: Option<DateTime<Utc>>| before.map_or(to, |before| before.max(to));
@@ -253,7 +255,7 @@ impl Plan {
 }
 
 impl Wanted {
-    /// What a run that goes this way reads of a stream.
+    /// What a run with this discovery reads of a stream.
     fn new(run: &Run, by: Discovery, stream: &'static Stream, full_table: bool) -> Result<Self> {
         let bookmark = run.output.bookmark(stream.name);
         let reconciled_to = reconciled_to(&bookmark);
@@ -261,17 +263,19 @@ impl Wanted {
         let reached = match (by, &stream.source) {
             // All lists are read.
             (Discovery::Users, Source::Walk(WalkStream::Lists)) => None,
-            // Discovery calls the stream full-table, which it is by users.
+            // Discovery declares the stream as full-table, as it is with users.
             (Discovery::Reports, Source::Walk(WalkStream::Lists)) => complete_to(&bookmark),
             _ if full_table => None,
             (Discovery::Reports, _) => bookmark.value(),
-            // What only the reports have told since may lack something.
+            // What was found only through the reports since then may be
+            // incomplete.
             (Discovery::Users, _) if is_auto => reconciled_to,
             (Discovery::Users, _) => reconciled_to
                 .or_else(|| walked_to(&bookmark))
                 .or_else(|| bookmark.value()),
         };
-        // What a report tells late is read from when it happened on.
+        // The reports may name a conversation late, so it is read from that far
+        // back.
         let lookback = match by {
             Discovery::Users => run.settings.lookback,
             Discovery::Reports => search_lookback(run.settings),
@@ -284,7 +288,7 @@ impl Wanted {
         })
     }
 
-    /// Whether the whole of a stream is wanted that has a bookmark to go by.
+    /// Whether the whole of a stream with a replication key is wanted.
     fn is_whole(&self) -> bool {
         self.full_table && self.has_key()
     }
@@ -294,12 +298,12 @@ impl Wanted {
     }
 }
 
-/// Whether a walk of the stream was complete before.
+/// Whether an earlier walk completed the stream.
 pub fn was_complete(bookmark: &Bookmark) -> bool {
     reached(bookmark).is_some()
 }
 
-/// Up to when a stream is complete.
+/// The time up to which a stream is complete.
 fn reached(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
     bookmark.value().or_else(|| complete_to(bookmark))
 }
@@ -308,7 +312,7 @@ fn complete_to(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
     time(bookmark, COMPLETE_TO)
 }
 
-/// Up to when a stream is reconciled.
+/// The time up to which a stream is reconciled.
 fn reconciled_to(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
     within_reached(bookmark, RECONCILED_TO)
 }
@@ -317,8 +321,8 @@ fn walked_to(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
     within_reached(bookmark, WALKED_TO)
 }
 
-/// A time in the bookmark, which is not later than the bookmark itself:
-/// someone may have set that back.
+/// A time in the bookmark, but no later than the value of the bookmark, which
+/// the user may have set back.
 fn within_reached(bookmark: &Bookmark, name: &str) -> Option<DateTime<Utc>> {
     let reached = reached(bookmark)?;
     time(bookmark, name).map(|time| time.min(reached))
@@ -328,7 +332,7 @@ fn time(bookmark: &Bookmark, name: &str) -> Option<DateTime<Utc>> {
     timestamp::parse(bookmark.get(name)?.as_str()?)
 }
 
-/// The walk that all of the streams were in when it was stopped, if any.
+/// The unfinished walk that all of the streams were part of, if any.
 fn unfinished(
     run: &Run,
     by: Discovery,
@@ -337,7 +341,8 @@ fn unfinished(
 ) -> Option<Progress> {
     let progress = |Wanted { stream, window, .. }: &Wanted| {
         let bookmark = run.output.bookmark(stream.name);
-        // Two runs within a second may start in any order by the server's clock.
+        // The server's time is in whole seconds, so the order of two runs
+        // within a second is unknown.
         Progress::read(
             &bookmark,
             by,

@@ -1,10 +1,10 @@
-//! How far a walk has come, over all users or over the conversations that
-//! changed, as it stands in its streams' bookmarks.
+//! The progress of a walk, over the users or over the changed conversations, as
+//! it is kept in the bookmarks of its streams.
 //!
-//! All streams of one walk hold the same members beside their replication
-//! key, until the walk is complete. A walk that was stopped goes on from
-//! there, and is complete up to the start of its first part: what changed
-//! behind its back in the meantime is the next walk's.
+//! All streams of a walk have the same members next to their replication key,
+//! until the walk is complete. A stopped walk continues from there. It is
+//! complete up to the start of its first part; later changes are left to the
+//! next walk.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -15,22 +15,21 @@ use crate::extract::window::Window;
 use crate::singer::Bookmark;
 use crate::timestamp;
 
-/// When the walk's first part was started.
+/// When the first part of the walk was started.
 const STARTED_AT: &str = "walk_started_at";
-/// The time of records from which on the stream is read.
+/// The time from which records of the stream are read.
 const FROM: &str = "walk_from";
-/// Up to where the stream will be complete.
+/// The time up to which the stream will be complete.
 const TO: &str = "walk_to";
-/// Everything of the users who were created before this is delivered.
+/// Everything of the users created before this is delivered.
 const CREATED_TO: &str = "walk_users_created_to";
-/// The end of the window of creation times that is read now, ...
+/// The end of the window of creation times that is being read, ...
 const WINDOW_TO: &str = "walk_window_created_to";
-/// ... and the user of it up to whom everything is delivered, in the order of
+/// ... and the user in it up to whom everything is delivered, in the order of
 /// ids.
 const WINDOW_USERS_TO: &str = "walk_window_users_to";
 
-/// Of the conversations that changed, those up to this id are delivered; empty
-/// where none is yet.
+/// The id up to which changed conversations are delivered. Empty if none is.
 const CONVERSATIONS_TO: &str = "walk_conversations_to";
 
 const ALL: [&str; 7] = [
@@ -43,13 +42,14 @@ const ALL: [&str; 7] = [
     CONVERSATIONS_TO,
 ];
 
-/// No user was created before: it lies before the product, and after the epoch.
+/// No user was created before this. It is earlier than the product, but later
+/// than the epoch.
 const BEGINNING: DateTime<Utc> = match DateTime::from_timestamp(946_684_800, 0) {
     Some(time) => time,
     None => DateTime::UNIX_EPOCH,
 };
 
-/// A walk, and how far it has come.
+/// A walk and its progress.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
     pub started_at: DateTime<Utc>,
@@ -57,16 +57,16 @@ pub struct Progress {
     pub position: Position,
 }
 
-/// A place in a walk.
+/// A position in a walk.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Position {
     Users(Place),
-    /// Behind the conversation of this id, in the order of
-    /// [`Ids`](crate::extract::ids::Ids); none: before the first one.
+    /// After the conversation with this id, in the order of
+    /// [`Ids`](crate::extract::ids::Ids), or before the first one.
     Conversations(Option<String>),
 }
 
-/// A place among the users in the order in which they are walked.
+/// A position among the users, in the order of the walk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Place {
     /// Users created before this are done.
@@ -75,17 +75,17 @@ pub struct Place {
     pub within: Option<Within>,
 }
 
-/// A place within a window.
+/// A position within a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Within {
     pub window_to: DateTime<Utc>,
-    /// Users up to this id, in the order of [`Ids`](crate::extract::ids::Ids),
-    /// are done.
+    /// Users up to this id are done, in the order of
+    /// [`Ids`](crate::extract::ids::Ids).
     pub users_to: String,
 }
 
 impl Progress {
-    /// A walk that is complete at `to`, and none of it done.
+    /// A new walk, which will be complete up to `to`.
     pub fn new(started_at: DateTime<Utc>, to: DateTime<Utc>, by: Discovery) -> Self {
         Self {
             started_at,
@@ -100,8 +100,8 @@ impl Progress {
         }
     }
 
-    /// The walk that a bookmark tells of, if it goes this way, reads the
-    /// stream from `from` on, and no further than `to`.
+    /// The walk in a bookmark, if it has this discovery, reads the stream from
+    /// `from`, and ends no later than `to`.
     pub fn read(
         bookmark: &Bookmark,
         by: Discovery,
@@ -148,15 +148,15 @@ impl Progress {
         }
     }
 
-    /// Takes the walk out of a bookmark.
+    /// Removes the walk from a bookmark.
     pub fn clear(bookmark: &mut Bookmark) {
         for name in ALL {
             bookmark.remove(name);
         }
     }
 
-    /// The walk to go on with for streams that are at these places: the least
-    /// advanced one. None if they are in different walks, or one is in none.
+    /// The walk to continue for streams at these positions: the least advanced
+    /// one. `None` if they are in different walks, or if one is in none.
     pub fn common(all: impl IntoIterator<Item = Option<Self>>) -> Option<Self> {
         let least = |one: Self, other: Self| {
             let same = one.started_at == other.started_at && one.to == other.to;
@@ -177,7 +177,7 @@ impl Position {
         }
     }
 
-    /// The one that comes first; none if they are of different ways.
+    /// The earlier one. `None` if their discoveries differ.
     fn least(self, other: Self) -> Option<Self> {
         match (self, other) {
             (Position::Users(one), Position::Users(other)) => {
@@ -223,7 +223,7 @@ impl Place {
         }
     }
 
-    /// The users that are left of a walk up to `to`.
+    /// The users that remain in a walk up to `to`.
     pub fn rest(&self, to: DateTime<Utc>) -> Window {
         Window {
             from: self.created_to,
@@ -231,7 +231,7 @@ impl Place {
         }
     }
 
-    /// The windows of users to read from here on to `to`.
+    /// The windows of users to read from here to `to`.
     pub fn windows(&self, to: DateTime<Utc>) -> Vec<Window> {
         let from = self.created_to;
         match &self.within {

@@ -1,13 +1,13 @@
-//! Lists of which nobody tells how long they are, read page by page until two
-//! readings agree.
+//! Reads lists of unknown length, page by page, until two readings agree.
 //!
-//! Pages move while they are read. What is deleted moves all behind it up, and
-//! a reading forwards misses what moves from a page not yet read to one that
-//! was. What arrives moves all behind it down, and a reading backwards misses
-//! what moves so. A reading backwards that brings nothing new saw no arrival,
-//! since an arrival ahead of the others is new itself; so nothing moved down
-//! during it, and it missed nothing that stays. It begins behind the end that
-//! the reading forwards found, so that the two together have read all.
+//! Records move between pages meanwhile. If a record is deleted, all records
+//! after it move up. A forward reading misses those that move from an unread
+//! page to one that was read. If a record is added, all records after it move
+//! down. A backward reading misses those that move this way. If a backward
+//! reading finds nothing new, no record was added, because one added before the
+//! others would be new itself. So nothing moved down during this reading, and
+//! it missed none of the remaining records. It starts after the end that the
+//! forward reading found, so that the two together cover the whole list.
 
 use std::sync::Once;
 
@@ -19,67 +19,67 @@ use crate::extract::pool::HandOver;
 use crate::extract::seen::Seen;
 use crate::freshchat::Page;
 
-/// How often such a list is read forwards and back.
+/// How many times such a list is read forward and backward.
 const MOST_ROUNDS: usize = 5;
 
-/// A list of more pages than this repeats itself without end.
+/// A list with more pages than this is assumed to repeat itself endlessly.
 const MOST_PAGES: u64 = 100_000;
 
-/// One warning of a run.
+/// Warn once per run.
 static WARNING: Once = Once::new();
 
 /// A list in pages.
 pub struct Pages<'a> {
-    /// What it is, for an error.
+    /// The name of the list, for errors.
     pub name: &'a str,
-    /// Asks for the page of this number, from 1 on.
+    /// Requests a page by its number, from 1.
     pub get: &'a dyn Fn(u64) -> Result<Page>,
-    /// Whether there is a page behind this one, with its number and the number
-    /// of records up to its end, as far as answers tell.
+    /// Whether a page follows this one, as far as the answers tell. The other
+    /// arguments are its number and the number of records up to its end.
     pub goes_on: &'a dyn Fn(&Page, u64, usize) -> bool,
-    /// What an error means behind a page as long as any before.
+    /// What an error means after a page that is as long as any before.
     pub past_end: &'a dyn Fn() -> PastEnd,
 }
 
-/// What an error means that a page is answered with.
+/// What an error in place of a page means.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum PastEnd {
-    /// The list has ended: the page before was shorter than another.
+    /// The list has ended, because the page before was shorter than another.
     End,
-    /// Nothing announced the page: the list has ended if a second try is
-    /// answered in the same way.
+    /// The page was not announced. The list has ended if a retry gives the same
+    /// error.
     Unannounced,
-    /// The list has ended if a second try is answered in the same way: what
-    /// announced the page may mean nothing.
+    /// The page was announced, but this may mean nothing. The list has ended if
+    /// a retry gives the same error.
     EndIfTwice,
     /// The page can't be read.
     Error,
 }
 
-/// What ended the reading.
+/// Why the reading ended.
 enum Ended {
-    /// The list can't be read whole.
+    /// The list can't be read completely.
     List(Error),
-    /// Nobody takes its pages any more.
+    /// The receiver of the pages is gone.
     Run(Error),
 }
 
 type Step<T> = std::result::Result<T, Ended>;
 
-/// A reading, and what it has seen.
+/// A reading, and the ids it has seen.
 struct Reading<'r> {
     pages: &'r Pages<'r>,
-    /// Number of records in the longest page so far.
+    /// The number of records in the longest page so far.
     page_size: usize,
     seen: Seen,
     hand_over: &'r mut HandOver<'r, Page>,
 }
 
-/// Hands over each record of the list once, with its pages. The first page was
-/// read already. The result is why the list is not whole, if it isn't.
+/// Hands over each record of the list once, in pages. `first` is the first
+/// page, already read. Returns the reason if the list is incomplete.
 ///
 /// # Errors
-/// Nobody takes its pages any more.
+/// If the receiver of the pages is gone.
 pub fn read<'r>(
     pages: &'r Pages<'r>,
     first: Page,
@@ -123,7 +123,7 @@ impl Reading<'_> {
         )))
     }
 
-    /// Reads from a page on to the end; the number of the last page.
+    /// Reads from a page to the end. Returns the number of the last page.
     fn forwards(&mut self, from: u64, mut given: Option<Page>) -> Step<u64> {
         let mut last_ids = Vec::new();
         let mut last_new = usize::MAX;
@@ -152,9 +152,9 @@ impl Reading<'_> {
                 return Ok(before);
             }
             let (new, ids) = self.take(page)?;
-            // Past the end, some lists give their last page again. So does one in
-            // which as many records arrived as a page has: the page behind an
-            // announced one tells.
+            // Some lists repeat their last page after the end. But a page also
+            // repeats when as many records are added as fit a page. If the page
+            // was announced, the next one tells.
             let repeats = new == 0 && ids == last_ids;
             let is_end = !goes_on || (self.pages.past_end)() == PastEnd::Unannounced;
             if repeats && is_end || new == 0 && last_new == 0 {
@@ -168,7 +168,7 @@ impl Reading<'_> {
         Err(self.problem(format!("the list doesn't end after {MOST_PAGES} pages")))
     }
 
-    /// A page; an empty one past the list's end.
+    /// Requests a page. Returns an empty one after the end of the list.
     fn get(&self, number: u64, past_end: PastEnd) -> Step<Page> {
         let error = match (self.pages.get)(number) {
             Ok(page) => return Ok(page),
@@ -194,7 +194,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Whether a second try is answered with the same error.
+    /// Whether a retry gives the same error.
     fn is_repeated(&self, number: u64, error: &Error) -> bool {
         let again = (self.pages.get)(number);
         again.is_err_and(|again| again.status() == error.status())
@@ -203,15 +203,15 @@ impl Reading<'_> {
     fn warn(&self, error: &Error) {
         WARNING.call_once(|| {
             log::warn!(
-                "{}: a full page names a further one, which answers with an error; as every page \
-                 names one, it is taken for the end: {error}",
+                "{}: a full page announces another one, which answers with an error; because \
+                 every page announces one, this counts as the end: {error}",
                 self.pages.name
             );
         });
     }
 
-    /// Hands over the records that no page had before; how many these are, and
-    /// the ids of all.
+    /// Hands over the records that no earlier page had. Returns their number,
+    /// and the ids of all records in the page.
     fn take(&mut self, mut page: Page) -> Step<(usize, Vec<String>)> {
         let mut new = 0;
         let mut ids = Vec::new();
@@ -238,12 +238,12 @@ impl Reading<'_> {
     }
 }
 
-/// The API's own word for a page that isn't there.
+/// The API's error code for a page that doesn't exist.
 fn is_wrong_page(error: &Error) -> bool {
     matches!(error, Error::Api(error) if error.code == "WRONG_PAGE")
 }
 
-/// An error that a request for one page may be answered with.
+/// Whether the error can be the answer to a request for a single page.
 fn is_page_error(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 404 | 416 | 422))
 }

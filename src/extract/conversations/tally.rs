@@ -1,12 +1,12 @@
-//! How an endpoint answered for single users or conversations, and whether it
-//! is the endpoint that is broken.
+//! Counts the answers of an endpoint for single users or conversations, to tell
+//! whether the endpoint itself is broken.
 
 use crate::error::{Error, Result};
 
-/// So many must have been asked for before the endpoint is judged.
+/// The minimum number of requests before an endpoint is judged.
 const LEAST: u64 = 20;
 
-/// After so many failures in a row that took all retries, the API itself is in
+/// After this many consecutive failures with all retries, the API itself is in
 /// trouble.
 const OUTAGE: u64 = 20;
 
@@ -20,16 +20,16 @@ pub struct Tally {
     absent: u64,
     failed: u64,
     in_a_row: u64,
-    /// The first answer that was no answer.
+    /// The first error.
     first: Option<Error>,
 }
 
 /// Why a stream ends before its walk.
 pub enum GivenUp {
-    /// The endpoint is broken or refused: what the run found of it means
-    /// nothing.
+    /// The endpoint is broken or refused. What the run found through it is
+    /// invalid.
     Broken(Error),
-    /// The API fails: what could be read until then stays true.
+    /// The API fails. What was read before remains valid.
     Outage(Error),
 }
 
@@ -39,7 +39,7 @@ impl Tally {
         self.in_a_row = 0;
     }
 
-    /// Counts one that can't be read; tells when it is of no use to go on.
+    /// Counts a failed request. Returns a reason if continuing is pointless.
     pub fn miss(&mut self, error: &Error) -> Option<GivenUp> {
         match error.status() {
             Some(403) => self.refused += 1,
@@ -57,11 +57,11 @@ impl Tally {
         (self.in_a_row >= OUTAGE).then(|| GivenUp::Outage(error.clone()))
     }
 
-    /// Judges the endpoint at the end of a walk; `worked` says whether an
-    /// earlier walk was complete.
+    /// Judges the endpoint at the end of a walk. `worked` is whether an earlier
+    /// walk was complete.
     ///
     /// # Errors
-    /// The endpoint is broken, or refused to this token.
+    /// If the endpoint is broken, or the token may not use it.
     pub fn judge(&self, worked: bool) -> Result<()> {
         let Some(first) = &self.first else {
             return Ok(());

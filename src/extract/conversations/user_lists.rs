@@ -1,6 +1,6 @@
-//! The list of a user's conversations (API document, "Retrieve all
-//! conversations for a user"). The document knows of no pages; an account may
-//! have them all the same, announced or not.
+//! A user's list of conversations (API document, "Retrieve all conversations
+//! for a user"). Pages are undocumented, but an account may have them,
+//! announced or not.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,12 +12,12 @@ use crate::freshchat::{Api, Get, Page, Shape};
 
 const ENDPOINT: &str = "users/{id}/conversations";
 
-/// No page is capped at fewer conversations.
+/// No account caps its pages at fewer conversations.
 const SHORTEST_PAGE: usize = 10;
 
 /// What a walk finds beside the ids of conversations.
 pub enum Found {
-    /// A page of the list of a user's conversations, each once.
+    /// A page of a user's list, with each conversation once.
     List { user: String, page: Page },
     /// The whole list of this user came.
     Listed { user: String },
@@ -35,8 +35,8 @@ pub enum Found {
 /// The lists of all users.
 pub struct UserLists<'a> {
     api: &'a Api<'a>,
-    /// Number of conversations in the longest first page so far. Where lists
-    /// come in pages, these are no shorter.
+    /// The number of conversations in the longest first page so far. If lists
+    /// have pages, full ones are at least this long.
     longest: AtomicUsize,
 }
 
@@ -51,7 +51,7 @@ impl<'a> UserLists<'a> {
     /// Hands over a user's list, each conversation once, and its end.
     ///
     /// # Errors
-    /// Nobody takes it any more. An answer that is an error is handed over.
+    /// If the receiver is gone. An error answer is handed over.
     pub fn read(&self, user: &str, hand_over: &mut HandOver<Found>) -> Result<()> {
         let missed = |partly, error| Found::Missed {
             user: user.to_owned(),
@@ -62,8 +62,8 @@ impl<'a> UserLists<'a> {
             Ok(first) => first,
             Err(error) => return hand_over(missed(false, error)),
         };
-        // A list that is as long as a page may be one, whatever lists before
-        // showed: those may all have fit a page.
+        // A list as long as a page may be just the first page, even if earlier
+        // lists showed no pages: they may all have fit one.
         let unannounced = first.len() >= self.longest.fetch_max(first.len(), Ordering::Relaxed)
             && !announces(&first, 1, first.len());
         let pages = Pages {
@@ -92,8 +92,8 @@ impl<'a> UserLists<'a> {
         })
     }
 
-    /// The first page is asked for as documented, without parameters; so the
-    /// others have its length if only their number is asked for.
+    /// The first page is requested without parameters, as documented. Further
+    /// pages have only a page number, so that their length is the same.
     fn page(&self, user: &str, number: u64) -> Result<Page> {
         let mut get = Get::of(ENDPOINT, user);
         if number > 1 {
@@ -104,7 +104,7 @@ impl<'a> UserLists<'a> {
     }
 }
 
-/// Whether an answer says that there is a page behind this one.
+/// Whether an answer announces a further page.
 fn announces(page: &Page, number: u64, records: usize) -> bool {
     let pagination = page.pagination.unwrap_or_default();
     page.has_next

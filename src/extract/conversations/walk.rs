@@ -1,5 +1,5 @@
-//! The way to conversations by walking all users: the API has no list of
-//! conversations, but one for each user.
+//! Finds conversations by walking over all users. The API has a list of
+//! conversations only for each user.
 
 use std::collections::HashSet;
 use std::mem;
@@ -17,7 +17,7 @@ use crate::extract::users::{UserStep, Users};
 use crate::extract::window::Window;
 use crate::freshchat::Page;
 
-/// Users of one window between two checkpoints.
+/// The number of users of a window between two checkpoints.
 const STRETCH: usize = 50;
 
 /// A walk over all users.
@@ -25,17 +25,17 @@ pub struct Walk<'a> {
     pub users: Users<'a>,
     pub lists: &'a UserLists<'a>,
     pub workers: usize,
-    /// Users whose lists were asked for before the walk.
+    /// Users whose lists were requested before the walk.
     pub asked: &'a HashSet<String>,
-    /// From where on users are walked, ...
+    /// The position from which users are walked, ...
     pub place: Place,
-    /// ... and up to which time of their creation.
+    /// ... and the creation time up to which they are.
     pub to: DateTime<Utc>,
-    /// Calls for a conversation with one page of messages.
+    /// The number of calls for a conversation with one page of messages.
     pub calls_each: usize,
 }
 
-/// What the workers are given.
+/// The tasks of the workers.
 enum Task {
     User(String),
     Checkpoint(Position),
@@ -57,9 +57,9 @@ impl Walk<'_> {
         )
     }
 
-    /// Hands over each user from the walk's place on. The lists of users are a
-    /// small part of the calls: each window is read in one answer, which nothing
-    /// can change meanwhile, and after each stands a checkpoint.
+    /// Hands over each user from the walk's position on. Lists of users take
+    /// only a small part of the calls. So each window is a single answer, which
+    /// can't change meanwhile, and is followed by a checkpoint.
     fn find_users(&self, tasks: &mut HandOver<Task>) -> Result<()> {
         let rest = self.place.rest(self.to);
         if rest.is_empty() {
@@ -72,7 +72,8 @@ impl Walk<'_> {
         let mut window = Ids::default();
         let mut last = Seen::default();
         for span in self.place.windows(self.to) {
-            // The page that told the costs is the first of the whole rest.
+            // The page used for the estimate is the first one of all remaining
+            // users.
             let first = first.take().filter(|_| span == rest);
             self.users
                 .read_from(span, first, 1, &mut |step| match step {
@@ -91,8 +92,8 @@ impl Walk<'_> {
     }
 
     /// Hands over the users of a window in the order of their ids, with
-    /// checkpoints between. `last` are those of the window before: who stands
-    /// on the edge comes with both.
+    /// checkpoints in between. `last` are the users of the previous window,
+    /// because a user on the boundary is in both.
     fn hand_over(
         &self,
         window: Window,
@@ -134,7 +135,7 @@ impl Walk<'_> {
         })))
     }
 
-    /// Logs what the walk will cost.
+    /// Logs the estimated cost of the walk.
     fn announce(&self, first: &Page) {
         let Some(pagination) = first.pagination else {
             return;
@@ -152,8 +153,8 @@ impl Walk<'_> {
         };
         let hours = calls as f64 / hourly;
         log::info!(
-            "walk: at {hourly:.0} calls an hour, which this account's limit leaves, \
-             the users alone take {hours:.1} h"
+            "walk: at {hourly:.0} calls an hour, as this account's limit allows, the users alone \
+             take {hours:.1} h"
         );
         if hours > 1.0 {
             log::info!(
@@ -164,8 +165,8 @@ impl Walk<'_> {
     }
 }
 
-/// Hands over what a list has, and each of its conversations that is not in
-/// `seen`: one that several users have is read once.
+/// Hands over what was found in a list, and each of its conversations that is
+/// not in `seen`. A conversation of several users is read once.
 pub fn hand_on(found: Found, seen: &mut Seen, hand_over: &mut HandOver<Item<Found>>) -> Result<()> {
     let Found::List { user, page } = found else {
         return hand_over(Item::Other(found));

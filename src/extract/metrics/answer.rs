@@ -1,7 +1,7 @@
-//! What both kinds of metrics have in common in their answers.
+//! What the answers of both kinds of metrics have in common.
 //!
-//! A part that isn't of the documented shape doesn't take the others with it:
-//! what can be read is read, and the answer says what is wrong with the rest.
+//! If a part of an answer doesn't have the documented shape, the rest is still
+//! read, and the result says what is wrong.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,13 +15,13 @@ use super::reach::Reach;
 use super::table::GroupBy;
 use crate::freshchat::{clock, without_values};
 
-/// The value of a grouping where the metric isn't grouped.
+/// The value of a grouping if the metric isn't grouped.
 const WHOLE_ACCOUNT: &str = "all";
 
-/// The value of a grouping where the API names no group.
+/// The value of a grouping if the API names no group.
 const NOBODY: &str = "none";
 
-/// A JSON object whose values are the text that the API sent.
+/// A JSON object with the values as the API sent them.
 pub type Object<'a> = BTreeMap<String, &'a RawValue>;
 
 #[derive(Deserialize)]
@@ -36,32 +36,32 @@ struct Grouping {
     value: Option<Value>,
 }
 
-/// What the API has for one group, or for the whole account.
+/// The data of a single group, or of the whole account.
 pub struct Entry<'a> {
-    /// The identifier of the group, agent or rating, if it has one.
+    /// The id of the group, agent or rating, if it has one.
     pub group: Option<String>,
-    /// `series` of historical metrics, `values` of instant ones.
+    /// `series` of historical metrics, `values` of instant metrics.
     pub items: Vec<&'a RawValue>,
-    /// Properties that no document names.
+    /// Undocumented properties.
     pub rest: Object<'a>,
 }
 
 /// The records of an answer.
 pub struct Rows {
-    /// Each a line of JSON.
+    /// One JSON object per line.
     pub text: String,
     pub read_at: DateTime<Utc>,
-    /// The start of the oldest slice that has a value.
+    /// The start of the oldest slice with a value.
     pub oldest: Option<DateTime<Utc>>,
-    /// Whether the answer names a group or agent.
+    /// Whether the answer names any group or agent.
     pub names_groups: bool,
-    /// Whether something was counted for a group or agent that it names.
+    /// Whether a group or agent in the answer has a nonzero value.
     pub counts_groups: bool,
-    /// Whether something was counted that it names no group or agent for.
+    /// Whether the answer has a nonzero value without a group or agent.
     pub counts_nobody: bool,
     /// What is wrong with the part that can't be read.
     pub problem: Option<String>,
-    /// How far back the API answered, if slices were asked for.
+    /// How far back the API answers, if slices were requested.
     pub reach: Option<Reach>,
 }
 
@@ -90,12 +90,12 @@ impl Rows {
         self.reach = other.reach.or(self.reach.take());
     }
 
-    /// Takes note of a part that can't be read.
+    /// Records that a part can't be read.
     pub fn miss(&mut self, problem: &serde_json::Error) {
         self.problem.get_or_insert_with(|| without_values(problem));
     }
 
-    /// Takes note of a value of a group.
+    /// Records a value of a group.
     pub fn count(&mut self, group: Option<&str>, value: &str) {
         if value.parse().is_ok_and(|number: f64| number != 0.0) {
             match group {
@@ -113,11 +113,11 @@ impl Rows {
     }
 }
 
-/// Reads an answer; `each` reads one entry.
+/// Parses an answer. `each` reads one entry.
 ///
 /// # Errors
-/// A syntax error where the body is no JSON, a data error where it has no
-/// entries at all.
+/// A syntax error if the body is not JSON, a data error if it has no entries at
+/// all.
 pub fn read<'a>(
     body: &'a str,
     group_by: GroupBy,
@@ -130,7 +130,7 @@ pub fn read<'a>(
         let entry = Entry::parse(entry, group_by).and_then(|entry| {
             if !seen.insert(entry.group.clone()) {
                 return Err(serde_json::Error::custom(
-                    "two parts of the answer can't be told apart: their group is the same",
+                    "two parts of the answer have the same group",
                 ));
             }
             rows.names_groups |= entry.group.is_some();
@@ -149,7 +149,7 @@ impl<'a> Entry<'a> {
         let groupings: Vec<Grouping> = take(&mut rest, "groupings")?.unwrap_or_default();
         let items = rest.remove("series").or_else(|| rest.remove("values"));
         let items = items.ok_or_else(|| {
-            serde_json::Error::custom("a part of the answer has no `series` and no `values`")
+            serde_json::Error::custom("a part of the answer has neither `series` nor `values`")
         })?;
         Ok(Self {
             group: group(&groupings, group_by),
@@ -159,8 +159,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// The identifier in the grouping that was asked for. The text `null` is what
-/// the API writes where a thing belongs to no group.
+/// The id in the requested grouping. The API writes the string `null` for
+/// objects without a group.
 fn group(groupings: &[Grouping], group_by: GroupBy) -> Option<String> {
     let of_key = |grouping: &&Grouping| grouping.key.as_deref() == Some(group_by.name());
     match groupings.iter().find(of_key)?.value.as_ref()? {
@@ -171,31 +171,31 @@ fn group(groupings: &[Grouping], group_by: GroupBy) -> Option<String> {
     }
 }
 
-/// A list, or null for an empty one.
+/// A list. Null is read as an empty list.
 pub fn list<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<T>, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Reads a value.
+/// Parses a value.
 ///
 /// # Errors
-/// It is of another type.
+/// If it has another type.
 pub fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue) -> serde_json::Result<T> {
     serde_json::from_str(value.get())
 }
 
-/// Takes a property out of an object; none where it is missing or null.
+/// Removes a property from an object. `None` if it is missing or null.
 ///
 /// # Errors
-/// It is of another type.
+/// If it has another type.
 pub fn take<T: DeserializeOwned>(object: &mut Object, name: &str) -> serde_json::Result<Option<T>> {
     object.remove(name).map_or(Ok(None), parse)
 }
 
-/// Any value. What no [`Value`] can hold, such as a number beyond a float, is
-/// kept as text.
+/// Any value. If a [`Value`] can't represent it, such as a number out of the
+/// range of a float, it is kept as text.
 pub fn any(value: &RawValue) -> Value {
     parse(value).unwrap_or_else(|_| Value::from(value.get()))
 }
@@ -206,7 +206,7 @@ pub fn all(object: Object) -> Map<String, Value> {
     object.into_iter().map(any).collect()
 }
 
-/// What stands in a key for a group, which is never empty there.
+/// The value for a group in a record's key, which is never empty.
 pub fn key_of(group_by: GroupBy, group: Option<&str>) -> &str {
     match group_by {
         GroupBy::None => WHOLE_ACCOUNT,

@@ -1,5 +1,5 @@
-//! Asks for historical metrics, and finds out how far back the API answers,
-//! and how much at once, which no document says.
+//! Requests historical metrics. Finds out how far back the API answers, and how
+//! much at once, because both are undocumented.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -14,26 +14,26 @@ use crate::error::Result;
 use crate::freshchat::{Api, Get};
 use crate::timestamp;
 
-/// Slices asked for at once: two weeks of hours, a year of days. An answer has
-/// a value for each slice and each agent.
+/// The maximum number of slices per request: two weeks of hours, or a year of
+/// days. An answer has a value for each slice and each agent.
 pub const MOST_SLICES: i64 = 366;
 
 /// Sends the requests of one run.
 pub struct Asker<'a> {
     pub api: &'a Api<'a>,
-    /// Up to here, values are accurate.
+    /// Values are accurate up to this time.
     pub accurate_to: DateTime<Utc>,
-    /// All slices that are to be read.
+    /// All slices to read.
     pub slices: Slices,
 }
 
-/// One question to the API.
+/// A question to the API.
 #[derive(Clone, Copy)]
 pub struct Question<'a> {
     pub asker: &'a Asker<'a>,
     pub query: &'a Query,
     pub time: Time,
-    /// What an earlier question has found out.
+    /// What an earlier question found out.
     pub reach: Option<&'a Reach>,
 }
 
@@ -51,7 +51,7 @@ impl grouping::Question for Question<'_> {
 }
 
 impl Question<'_> {
-    /// What was asked, in words.
+    /// Describes the question.
     pub fn words(&self) -> String {
         let metric = self.query.name();
         match self.time {
@@ -64,8 +64,8 @@ impl Question<'_> {
         }
     }
 
-    /// Reads the slices, or those that the API answers. Where it refuses a
-    /// request, either its oldest slice lies too far back, or it has too many.
+    /// Reads the slices, or those that the API answers. If it refuses a
+    /// request, either the oldest slice is too far back, or there are too many.
     fn read(&self, slices: Slices, filter: Option<&str>) -> Result<Reply<Rows>> {
         let is_first = self.reach.is_none();
         let mut reach = self.reach.cloned().unwrap_or(Reach {
@@ -88,7 +88,7 @@ impl Question<'_> {
             match self.oldest_answered(left.from(), filter)? {
                 Some(oldest) if oldest > left.from() => reach.refused = Some((oldest, error)),
                 Some(_) if part.len() > 1 => reach.size = part.len() / 2,
-                // The first refusal of all may be about the length of a slice.
+                // The very first refusal may be about the length of a slice.
                 None if is_first && self.answers_last_hour(filter)? => {
                     reach.refused = Some((self.asker.slices.to(), error));
                 }
@@ -101,8 +101,8 @@ impl Question<'_> {
         Ok(Ok(rows))
     }
 
-    /// The start of the oldest slice from a time on that the API answers, one
-    /// by one; none where it refuses the newest.
+    /// The start of the oldest slice since a time that the API answers on its
+    /// own. `None` if it refuses even the newest.
     fn oldest_answered(
         &self,
         from: DateTime<Utc>,
@@ -131,8 +131,8 @@ impl Question<'_> {
         Ok(Some(slices.skip(answered).from()))
     }
 
-    /// Whether the refusal of a newest slice was about the time and not about
-    /// the metric.
+    /// Whether the refusal of the newest slice was about the time, and not
+    /// about the metric.
     fn answers_last_hour(&self, filter: Option<&str>) -> Result<bool> {
         let to = self.asker.accurate_to;
         let hour = Slices::between(to - TimeDelta::hours(1), to, Interval::Hour);
@@ -155,7 +155,7 @@ impl Question<'_> {
                 .with("start", timestamp::format(slices.from()))
                 .with("end", timestamp::format(slices.to()))
                 .with("interval", slices.interval.name()),
-            // The API doesn't look at this time, but wants one.
+            // The API ignores this time, but requires one.
             Time::Moment { at, x_time } => get
                 .with(
                     "start",

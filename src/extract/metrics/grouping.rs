@@ -1,10 +1,10 @@
 //! Values by group and by agent.
 //!
-//! The API document leaves open what a grouped answer holds without a
+//! The API document contradicts itself on grouped answers without a
 //! `filter_by`: "the number … is retrieved for all groups", but also "If no
-//! filter_by value is specified during retrieval, value is null". So where an
-//! answer names no group although the account has some, or the API refuses to
-//! answer, it is asked for again by their ids. What works for one metric is
+//! filter_by value is specified during retrieval, value is null". So if an
+//! answer names no group although the account has some, or if the API refuses
+//! to answer, it is requested again by their ids. What works for one metric is
 //! tried first for the next.
 
 use std::collections::HashMap;
@@ -22,44 +22,44 @@ use crate::extract::pool::in_order;
 use crate::freshchat::Api;
 use crate::streams::{AGENTS, GROUPS, ListSource};
 
-/// Bytes of an address that the ids may take: with the rest of it, an address
-/// stays below about 2,000 bytes, which every server and proxy takes.
+/// The maximum length of the ids in an address, in bytes. With the rest, an
+/// address stays below about 2,000 bytes, which every server and proxy accepts.
 const MOST_BYTES: usize = 1_500;
 
 /// A question that may be grouped.
 pub trait Question: Copy + Send + Sync {
     fn group_by(&self) -> GroupBy;
 
-    /// Asks, with a `filter_by` or without.
+    /// Sends the request, with or without a `filter_by`.
     ///
     /// # Errors
     /// Those that end the stream.
     fn ask(&self, filter: Option<&str>) -> Result<Reply<Rows>>;
 }
 
-/// How the groups, or the agents, of an account are asked for.
+/// How the groups or agents of an account are requested.
 #[derive(Clone, Copy, PartialEq)]
 enum Way {
     /// An answer without a filter named some.
     Unfiltered,
-    /// Only an answer with a filter did.
+    /// Only an answer with a filter named some.
     Filtered,
 }
 
-/// The groupings of one stream.
+/// The groupings of a stream.
 pub struct Groups<'a> {
     run: &'a Run<'a>,
     api: &'a Api<'a>,
     ways: Mutex<HashMap<GroupBy, Way>>,
-    /// Held while a list is read, so that each is read once.
+    /// Held while a list is read, so that each list is read once.
     portions: Mutex<HashMap<GroupBy, Vec<String>>>,
 }
 
-/// What became of a question.
+/// The result of a question.
 enum Asked {
     Done(Reply<Rows>),
-    /// Nothing was counted, and no group named: there may be none that has
-    /// something, or the answer needs a filter.
+    /// Nothing was counted, and no group was named. Either no group has a
+    /// value, or the question needs a filter.
     Open(Rows),
 }
 
@@ -73,8 +73,8 @@ impl<'a> Groups<'a> {
         }
     }
 
-    /// Asks all questions, and hands over what each brings. Those that stay
-    /// open come last, when the others have shown which way works.
+    /// Asks all questions, and hands over the answers. Questions without a
+    /// clear answer come last, when the others have shown what works.
     ///
     /// # Errors
     /// Those that end the stream, and those of `take`.
@@ -137,8 +137,8 @@ impl<'a> Groups<'a> {
         Ok(Asked::Done(Ok(rows)))
     }
 
-    /// Asks again with a filter what the API refuses without one. The reply is
-    /// the refusal unless that brings groups or agents.
+    /// Asks again with a filter after a refusal. Returns the refusal, unless
+    /// the new answer names groups or agents.
     fn ask_refused(&self, question: &impl Question, refusal: Error) -> Result<Reply<Rows>> {
         let group_by = question.group_by();
         if self.way(group_by) == Some(Way::Unfiltered) {
@@ -153,9 +153,9 @@ impl<'a> Groups<'a> {
         })
     }
 
-    /// Asks again with a filter. Where that brings what was counted, and no
-    /// answer without a filter has named a group, what was counted for nobody
-    /// is the whole account's, and not that of no group.
+    /// Asks again with a filter. If this has values for groups, and no answer
+    /// without a filter has named a group, the values without a group belong to
+    /// the whole account, and are dropped.
     fn ask_filtered(&self, question: &impl Question, mut unfiltered: Rows) -> Result<Reply<Rows>> {
         let group_by = question.group_by();
         let filtered = match self.ask_portions(question)? {
@@ -170,7 +170,7 @@ impl<'a> Groups<'a> {
         Ok(Ok(unfiltered))
     }
 
-    /// Asks for all groups or agents of the account by their ids.
+    /// Requests all groups or agents of the account by their ids.
     fn ask_portions(&self, question: &impl Question) -> Result<Reply<Rows>> {
         let portions = match reply(self.portions(question.group_by()))? {
             Ok(portions) => portions,
@@ -211,7 +211,7 @@ impl<'a> Groups<'a> {
     }
 }
 
-/// The list whose ids `filter_by` takes; ratings have none.
+/// The list whose ids `filter_by` accepts. Ratings have none.
 fn list_of(group_by: GroupBy) -> Option<&'static ListSource> {
     match group_by {
         GroupBy::Group => Some(&GROUPS),
@@ -243,7 +243,7 @@ fn portions(group_by: GroupBy, ids: &[String]) -> Vec<String> {
     portions
 }
 
-/// Bytes that a text takes in an address.
+/// The length of a text in an address, in bytes.
 fn encoded_length(text: &str) -> usize {
     let parts = form_urlencoded::byte_serialize(text.as_bytes());
     parts.map(str::len).sum()

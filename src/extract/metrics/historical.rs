@@ -1,15 +1,15 @@
-//! Historical metrics, in closed slices of time.
+//! Historical metrics, in closed time slices.
 //!
-//! A slice is closed when its end is five minutes past: the API's values are
-//! accurate only up to then. One request is for one metric, one aggregator and
-//! one grouping, and for many slices. All requests for a chunk of slices come
-//! before the next chunk, and after each chunk stands a checkpoint, so that
-//! the one bookmark holds for all metrics. What can't be read of a chunk stands
-//! beside the bookmark, and is asked for again by the next run.
+//! A slice is closed five minutes after its end, because the API's values are
+//! accurate only up to then. A request is for one metric, one aggregator, one
+//! grouping and many slices. All requests for a chunk of slices are sent before
+//! those for the next chunk. After each chunk there is a checkpoint, so that a
+//! single bookmark is valid for all metrics. What can't be read of a chunk is
+//! kept in the bookmark, and the next run requests it again.
 //!
-//! Metrics with an `x_time` are values of the moment of the call, whatever
-//! time is asked for. They are asked for once in a run; a run that doesn't
-//! reach up to now leaves them out.
+//! Metrics with an `x_time` are values at the time of the call, whatever time
+//! is requested. They are requested once per run, and left out by a run that
+//! ends before now.
 
 use std::collections::HashSet;
 
@@ -30,20 +30,20 @@ use crate::freshchat::clock;
 use crate::singer::Bookmark;
 use crate::timestamp;
 
-/// The API document, "Metrics": "accurate up to five minutes before the
-/// current instant".
+/// API document, "Metrics": "accurate up to five minutes before the current
+/// instant".
 const SETTLING: TimeDelta = TimeDelta::minutes(5);
 
-/// The name within the bookmark of how far back the API answers, in seconds,
-/// where it refuses more.
+/// In the bookmark: how far back the API answers, in seconds, if it refuses
+/// more.
 const REACH: &str = "reach_seconds";
 
-/// Reads the closed slices since the bookmark, those of the lookback before
-/// it, and what earlier runs could not read.
+/// Reads the closed slices since the bookmark, those within the lookback, and
+/// what earlier runs could not read.
 ///
 /// # Errors
-/// Any error of the API; a refusal only where every metric is refused. An odd
-/// answer is an error at the end, when everything else was read.
+/// Any error of the API, but a refusal only if every metric is refused. An
+/// unexpected answer is an error at the end, after everything else was read.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let stream = stream_run.stream.name;
     let run = stream_run.run;
@@ -51,8 +51,8 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let queries = queries(settings);
     if queries.is_empty() {
         log::warn!(
-            "stream `{stream}`: the settings `metrics` and `metrics_group_by` leave nothing \
-             to ask for"
+            "stream `{stream}`: the settings `metrics` and `metrics_group_by` leave nothing to \
+             request"
         );
         return Ok(());
     }
@@ -97,10 +97,10 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     reading
         .writing
         .misses
-        .conclude("the next run asks for them again")
+        .conclude("the next run requests them again")
 }
 
-/// The slices to read. Those of the lookback that the API refused to answer
+/// The slices to read. Those within the lookback that the API has refused
 /// before are left out.
 fn slices(stream_run: &StreamRun, accurate_to: DateTime<Utc>) -> Result<Slices> {
     let settings = stream_run.run.settings;
@@ -117,7 +117,7 @@ fn slices(stream_run: &StreamRun, accurate_to: DateTime<Utc>) -> Result<Slices> 
     })
 }
 
-/// All that the settings ask for.
+/// Everything that the settings ask for.
 fn queries(settings: &Settings) -> Vec<Query> {
     let mut queries = Vec::new();
     for metric in &settings.metrics {
@@ -134,7 +134,7 @@ fn queries(settings: &Settings) -> Vec<Query> {
     queries
 }
 
-/// The reading of one run.
+/// The reading of a run.
 struct Reading<'a> {
     asker: &'a Asker<'a>,
     groups: Groups<'a>,
@@ -181,8 +181,8 @@ impl<'a> Reading<'a> {
         queries.filter(|query| !query.metric.needs_x_time)
     }
 
-    /// Asks for what earlier runs could not read, as far as it lies before the
-    /// slices that are asked for anyway.
+    /// Requests what earlier runs could not read, unless it is among the slices
+    /// that are requested anyway.
     fn catch_up(&mut self, slices: Slices) -> Result<()> {
         let (mut first, mut later) = (Vec::new(), Vec::new());
         for query in self.sliced() {
@@ -204,12 +204,12 @@ impl<'a> Reading<'a> {
         }
         self.ask_all(self.workers, first)?;
         self.ask_all(self.workers, later)?;
-        // What old slices show is not what new ones will.
+        // The limits for old slices may not apply to new ones.
         self.reach = None;
         if let Some((to, error)) = self.writing.cut.take() {
             log::warn!(
-                "stream `{}`: what earlier runs could not read is lost as far as it lies \
-                 before {}: the API doesn't answer that far back ({error})",
+                "stream `{}`: what earlier runs could not read from before {} is lost: the API \
+                 doesn't answer that far back ({error})",
                 self.writing.sink.stream.name,
                 timestamp::format(to)
             );
@@ -217,9 +217,9 @@ impl<'a> Reading<'a> {
         self.checkpoint(None)
     }
 
-    /// Asks for one metric after the other until one is answered, to learn how
-    /// far back the API reaches before all the others are asked for. The names
-    /// of the queries that were asked.
+    /// Requests one metric after another until one is answered, to learn how
+    /// far back the API answers before all others are requested. Returns the
+    /// names of the queries that were sent.
     fn begin(&mut self, chunk: Slices) -> Result<HashSet<String>> {
         let mut asked = HashSet::new();
         let mut tried = HashSet::new();
@@ -258,10 +258,11 @@ impl<'a> Reading<'a> {
         })
     }
 
-    /// Reads the metrics of the moment, all of the same one.
+    /// Reads the current metrics, all for the same moment.
     fn read_moment(&mut self, x_time: u32) -> Result<()> {
         let at = clock::now();
-        // Where others were asked for, it is for them to say whether all is refused.
+        // If slices were requested, their answers decide whether everything is
+        // refused.
         self.writing.misses.answered |= self.sliced().next().is_some();
         let queries = self.queries.iter();
         let questions = queries.filter(|query| query.metric.needs_x_time);
@@ -281,7 +282,7 @@ impl<'a> Reading<'a> {
         self.writing.misses.settle()
     }
 
-    /// Writes the bookmark, moved up to a time if there is one.
+    /// Writes the bookmark, and moves it if `to` is given.
     fn checkpoint(&self, to: Option<DateTime<Utc>>) -> Result<()> {
         let reach = self.reach.as_ref().and_then(|reach| reach.refused.as_ref());
         self.writing
@@ -296,14 +297,14 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// What is done with the answers.
+/// The handling of answers.
 struct Writing<'a> {
     sink: Sink<'a>,
     misses: Misses,
     unread: Unread,
-    /// Queries that this run doesn't ask again, whatever the time.
+    /// Queries that this run doesn't send again, for any time.
     given_up: HashSet<String>,
-    /// The longest time that the API refuses to answer: its end, and why.
+    /// The longest time that the API refuses to answer: its end, and the error.
     cut: Option<(DateTime<Utc>, Error)>,
     /// The oldest slice with a value.
     oldest: Option<DateTime<Utc>>,
@@ -341,22 +342,23 @@ impl Writing<'_> {
         self.sink.rows(rows.read_at, rows.text.lines(), &[])
     }
 
-    /// Takes note of slices that could not be read. A moment is gone.
+    /// Records slices that could not be read. A missed moment can't be read
+    /// later.
     fn miss(&mut self, question: &Question) {
         if let Time::Slices(slices) = question.time {
             self.unread.miss(&question.query.name(), slices);
         }
     }
 
-    /// Says once which of the new slices the API refused, or had no value for
-    /// before its first one.
+    /// Logs, once, which of the new slices the API refused, or for which it had
+    /// no value before the first one.
     fn warn_of_gap(&self, stream: &str, new: Slices, complete: bool) {
         let from = timestamp::format(new.from());
         match &self.cut {
             Some((to, error)) if *to > new.from() => {
                 let hint = match new.interval {
                     Interval::Day | Interval::Week | Interval::Month if *to >= new.to() => {
-                        "; with the `metrics_interval` `1h` it does answer"
+                        "; with `metrics_interval` `1h`, it answers"
                     }
                     _ => "",
                 };
@@ -371,8 +373,8 @@ impl Writing<'_> {
                 let to = self.oldest.unwrap_or(new.to());
                 if complete && to > new.from() {
                     log::warn!(
-                        "stream `{stream}`: the API has no values from {from} to {}: it keeps \
-                         none that old, or nothing happened",
+                        "stream `{stream}`: the API has no values from {from} to {}: either it \
+                         keeps none that old, or nothing happened",
                         timestamp::format(to)
                     );
                 }

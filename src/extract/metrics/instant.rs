@@ -1,4 +1,4 @@
-//! Instant metrics: how many agents are present, and who.
+//! Instant metrics: how many agents are present, and which.
 
 use chrono::{DateTime, Utc};
 use serde::de::Error as _;
@@ -14,7 +14,7 @@ use crate::extract::StreamRun;
 use crate::freshchat::{Api, Get, clock};
 use crate::timestamp;
 
-/// One question to the API.
+/// A question to the API.
 #[derive(Clone, Copy)]
 struct Question<'a> {
     api: &'a Api<'a>,
@@ -23,14 +23,14 @@ struct Question<'a> {
     retrieved_at: DateTime<Utc>,
 }
 
-/// Reads each metric for the whole account and by group.
+/// Reads each metric, for the whole account and by group.
 ///
 /// # Errors
-/// Any error of the API; a refusal only where every metric is refused. An odd
-/// answer is an error at the end, when everything else was read.
+/// Any error of the API, but a refusal only if every metric is refused. An
+/// unexpected answer is an error at the end, after everything else was read.
 pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
-    // One time for all rows: together they are one look at the account. The
-    // bookmark stays at the run's start, which no bookmark passes.
+    // All rows have the same time, because together they are a snapshot of the
+    // account. The bookmark is the start of the run, which no bookmark passes.
     let run = stream_run.run;
     let started_at = run.started_at()?;
     let retrieved_at = clock::now();
@@ -103,10 +103,9 @@ impl Question<'_> {
     }
 }
 
-/// The properties of one value. The agents are objects with an `id` in the
-/// document's example, and strings in its table. Those that are more than an
-/// identifier stay whole beside the identifiers, as something that the schema
-/// lacks.
+/// The properties of a value. The agents are objects with an `id` in the
+/// document's example, but strings in its table. If they are more than an id,
+/// the whole objects are kept too, as something that is not in the schema.
 fn fields(item: &RawValue) -> serde_json::Result<Map<String, Value>> {
     let mut rest: Object = parse(item)?;
     let key: String =

@@ -1,25 +1,26 @@
-//! What became of the requests of one stream: metrics that the API refuses,
-//! and answers that can't be read.
+//! The failed requests of a stream: metrics that the API refuses, and answers
+//! that can't be read.
 
 use std::collections::HashSet;
 
 use super::answer::Rows;
 use crate::error::{Error, Result};
 
-/// So many queries may fail on the server's side before the stream ends: one
-/// broken metric leaves the others, and a broken server isn't asked on.
+/// How many queries may fail on the server before the stream ends. A single
+/// broken metric doesn't affect the others, but a broken server isn't used any
+/// further.
 const MOST_FAILURES: usize = 6;
 
-/// The same before the first answer.
+/// The same limit before the first answer.
 const MOST_FAILURES_AT_FIRST: usize = 3;
 
-/// What a request brings: what was asked for, or why it can't be had.
+/// The result of a request: the answer, or why there is none.
 pub type Reply<T> = std::result::Result<T, Error>;
 
-/// Tells an error that is about one request from one that ends the stream.
+/// Separates errors of a single request from those that end the stream.
 ///
 /// # Errors
-/// The errors that end it.
+/// The errors that end the stream.
 pub fn reply<T>(result: Result<T>) -> Result<Reply<T>> {
     match result {
         Ok(answer) => Ok(Ok(answer)),
@@ -28,48 +29,49 @@ pub fn reply<T>(result: Result<T>) -> Result<Reply<T>> {
     }
 }
 
-/// Whether an answer came that is not of the documented shape.
+/// Whether an answer doesn't have the documented shape.
 fn is_odd(error: &Error) -> bool {
     matches!(error, Error::Unexpected { .. })
 }
 
-/// Whether the API won't answer the request, whenever it is sent.
+/// Whether the API will never answer the request.
 fn is_refusal(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 403 | 404 | 422))
 }
 
-/// Whether a refusal can be one of what was asked for: its time, or a filter
-/// that is missing.
+/// Whether the refusal can be due to the question: its time, or a missing
+/// filter.
 pub fn may_be_the_question(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 422))
 }
 
-/// Whether the server couldn't answer, in any of the tries.
+/// Whether the server failed in all tries.
 fn is_failure(error: &Error) -> bool {
     matches!(error.status(), Some(500..)) || matches!(error, Error::NotJson { .. })
 }
 
-/// Several requests make up one answer: where one of the later ones has none,
-/// what came before it stays, with the problem.
+/// Keeps the earlier part of an answer that takes several requests, together
+/// with the error of a later one.
 pub fn give_up(so_far: Option<Rows>, error: Error) -> Reply<Rows> {
     let mut rows = so_far.ok_or_else(|| error.clone())?;
     rows.problem.get_or_insert_with(|| error.to_string());
     Ok(rows)
 }
 
-/// What is to be done about a reply.
+/// How to handle a reply.
 pub enum Noted {
-    /// The answer was read, or a part of it.
+    /// The answer, or a part of it, was read.
     Rows(Rows),
-    /// There is no answer that can be read.
+    /// There is no readable answer.
     Missed,
-    /// Neither is there, and another time would bring none: the API refuses the
-    /// metric, or fails at it.
+    /// There is no readable answer, and other times would give none either: the
+    /// API refuses the metric, or fails on it.
     GivenUp,
 }
 
-/// The replies of one stream. A metric that is refused, or whose answer is
-/// odd, doesn't fail the others. Where none is answered, the stream has failed.
+/// The replies of a stream. A metric that is refused or has an unexpected
+/// answer doesn't affect the others. If none is answered, the stream has
+/// failed.
 pub struct Misses {
     stream: &'static str,
     /// Whether any answer was as documented.
@@ -96,11 +98,11 @@ impl Misses {
         }
     }
 
-    /// Takes note of a reply to a question about a metric; `question` says
-    /// what was asked, in words.
+    /// Records a reply to a question about a metric. `question` describes what
+    /// was requested.
     ///
     /// # Errors
-    /// The server has failed too often.
+    /// If the server has failed too often.
     pub fn note(
         &mut self,
         metric: &'static str,
@@ -155,11 +157,11 @@ impl Misses {
         self.first_odd.get_or_insert(error);
     }
 
-    /// Warns of each refused metric, once.
+    /// Warns about each refused metric, once.
     ///
     /// # Errors
     /// If nothing was answered: the first refusal that is not about the
-    /// permission, else any refusal or odd answer.
+    /// permission, or else any refusal or unexpected answer.
     pub fn settle(&mut self) -> Result<()> {
         if !self.answered {
             let other = |(_, error): &(_, Error)| error.status() != Some(403);
@@ -170,16 +172,16 @@ impl Misses {
         for (metric, error) in self.refused.drain(..) {
             if self.warned.insert(metric) {
                 let stream = self.stream;
-                log::warn!("stream `{stream}`: `{metric}` is left out, or a part of it: {error}");
+                log::warn!("stream `{stream}`: `{metric}` is left out, at least in part: {error}");
             }
         }
         Ok(())
     }
 
-    /// The end of the stream.
+    /// Ends the stream.
     ///
     /// # Errors
-    /// There were odd answers, each of which was warned of.
+    /// If there were unexpected answers. Each has been logged.
     pub fn conclude(&self, what_now: &str) -> Result<()> {
         match self.odd {
             0 => Ok(()),

@@ -1,21 +1,21 @@
-//! How far back the API answers, and how much at once, as far as it is known.
+//! What is known about how far back the API answers, and how much at once.
 
 use chrono::{DateTime, Utc};
 
 use super::slices::Slices;
 use crate::error::Error;
 
-/// What the API answers.
+/// The known limits of the API.
 #[derive(Clone)]
 pub struct Reach {
-    /// It refuses slices that begin earlier, and this is what it says.
+    /// The API refuses slices before this time, with this error.
     pub refused: Option<(DateTime<Utc>, Error)>,
-    /// So many slices at once.
+    /// The number of slices that it answers at once.
     pub size: i64,
 }
 
 impl Reach {
-    /// Those of the slices that the API answers.
+    /// The slices that the API answers.
     pub fn of(&self, slices: Slices) -> Slices {
         match &self.refused {
             Some((to, _)) => slices.since(*to),

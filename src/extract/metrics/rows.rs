@@ -1,4 +1,4 @@
-//! Records of historical metrics, from the API's answers.
+//! Converts the API's answers to records of historical metrics.
 
 use chrono::{DateTime, Utc};
 use serde::de::Error as _;
@@ -10,13 +10,13 @@ use super::slices::Slices;
 use super::table::{Aggregator, GroupBy, HISTORICAL, Metric, family};
 use crate::timestamp;
 
-/// How a count is marked in the key, where other metrics have the aggregator.
+/// Marks a count in the key. Other metrics have the aggregator there.
 const COUNT: &str = "count";
 
-/// The interval of a value of one moment.
+/// The interval of a value at a single moment.
 const NO_INTERVAL: &str = "none";
 
-/// What one kind of request asks for.
+/// What a kind of request asks for.
 #[derive(Clone, Copy)]
 pub struct Query {
     pub metric: &'static Metric,
@@ -24,20 +24,20 @@ pub struct Query {
     pub group_by: GroupBy,
 }
 
-/// The time that is asked for.
+/// The requested time.
 #[derive(Clone, Copy)]
 pub enum Time {
     /// Each of these slices.
     Slices(Slices),
-    /// The moment of the call: the API looks at the last `x_time` minutes.
+    /// The time of the call. The API uses the last `x_time` minutes.
     Moment { at: DateTime<Utc>, x_time: u32 },
 }
 
-/// Reads the answer to a query.
+/// Parses the answer to a query.
 ///
 /// # Errors
-/// A syntax error where the body is no JSON, a data error where it has no
-/// values at all. What is wrong with a part of it stands in the rows.
+/// A syntax error if the body is not JSON, a data error if it has no values at
+/// all. Problems in a part of it are in the returned rows.
 pub fn rows(body: &str, query: &Query, time: Time) -> serde_json::Result<Rows> {
     answer::read(body, query.group_by, |mut entry, rows| {
         let group = entry.group.take();
@@ -47,7 +47,7 @@ pub fn rows(body: &str, query: &Query, time: Time) -> serde_json::Result<Rows> {
             && entry.items.len() > 1
         {
             return Err(serde_json::Error::custom(
-                "a value of one moment comes with several times",
+                "a value for a single moment has several times",
             ));
         }
         for item in &entry.items {
@@ -67,17 +67,17 @@ pub fn rows(body: &str, query: &Query, time: Time) -> serde_json::Result<Rows> {
     })
 }
 
-/// The record of one slice.
+/// The record of a slice.
 struct Row {
     properties: Map<String, Value>,
-    /// The start of the slice; none for a moment.
+    /// The start of the slice, or `None` for a single moment.
     start: Option<DateTime<Utc>>,
     /// The number, as text.
     value: Option<String>,
 }
 
 impl Query {
-    /// The name under which the state knows the query.
+    /// The query's name in the state.
     pub fn name(&self) -> String {
         format!(
             "{} {} {}",
@@ -91,7 +91,7 @@ impl Query {
         self.aggregator.map_or(COUNT, Aggregator::name)
     }
 
-    /// The properties that all rows of one group have.
+    /// The properties that all rows of a group share.
     fn properties(&self, time: Time, group: Option<String>) -> Map<String, Value> {
         let mut properties = Map::new();
         let mut set = |name: &str, value: Value| properties.insert(name.to_owned(), value);
@@ -117,8 +117,8 @@ impl Query {
         properties
     }
 
-    /// The record of one item of a series; none where it lies past the end,
-    /// which the API may count in.
+    /// The record of an item in a series. `None` if it is after the requested
+    /// end, which the API may include.
     fn row(
         &self,
         item: &RawValue,
@@ -154,8 +154,8 @@ impl Query {
         }))
     }
 
-    /// The metric's own value. The other metrics of a summary have records of
-    /// their own; what else stands here has no place in the schema.
+    /// The metric's own value. The other metrics of a summary have their own
+    /// records. Anything else is not in the schema.
     fn own_value<'a>(
         &self,
         values: Vec<&'a RawValue>,
@@ -191,14 +191,15 @@ impl Query {
     }
 }
 
-/// Start and end of a row: the start of its slice, and both as they are written.
+/// The start and end of a row: the start of its slice, and both as they are
+/// written.
 type Span = (Option<DateTime<Utc>>, String, Option<String>);
 
-/// The times of a row. Those that the API doesn't send are known where only one
-/// slice was asked for. None: the slice is not one of those asked for.
+/// The times of a row. If the API doesn't send them, they are known only if a
+/// single slice was requested. `None` if the slice was not requested.
 ///
 /// # Errors
-/// The start isn't known, or isn't a time.
+/// If the start is missing, or is not a time.
 fn span(sent: (Option<String>, Option<String>), time: Time) -> serde_json::Result<Option<Span>> {
     let slices = match time {
         Time::Moment { at, .. } => {
@@ -220,11 +221,12 @@ fn span(sent: (Option<String>, Option<String>), time: Time) -> serde_json::Resul
     Ok((start < slices.to()).then_some((Some(start), from, to)))
 }
 
-/// The text of a number, which the API writes as text; or what it isn't.
+/// The text of a number, which the API writes as a string. The error is the
+/// value if it is not a number.
 fn number(value: &RawValue) -> Result<String, Value> {
     let text = match any(value) {
         Value::String(text) => text,
-        // All digits as they were sent.
+        // This keeps all digits as they were sent.
         Value::Number(_) => value.get().to_owned(),
         other => return Err(other),
     };
@@ -416,7 +418,7 @@ mod tests {
             let data = json!([entry(json!("null")), entry(json!("a")), entry(twice)]);
             let (rows, problem) = read(SENT, GroupBy::Agent, &data.to_string());
             assert_eq!(rows.len(), 2);
-            assert!(problem.unwrap().contains("can't be told apart"));
+            assert!(problem.unwrap().contains("have the same group"));
         }
     }
 

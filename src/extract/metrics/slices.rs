@@ -1,19 +1,19 @@
-//! Time in slices of one length, aligned in UTC.
+//! Time slices of equal length, aligned in UTC.
 
 use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, Utc};
 use serde::Deserialize;
 
-/// The Unix epoch was a Thursday; weeks begin on Mondays, four days later.
+/// The Unix epoch was a Thursday. Weeks begin on Monday, four days later.
 const FIRST_MONDAY: i64 = 4 * 86_400;
 
-/// The length of one slice.
+/// The length of a slice.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub enum Interval {
     #[serde(rename = "1h")]
     Hour,
     #[serde(rename = "1d")]
     Day,
-    /// From Monday, 00:00 UTC.
+    /// From Monday 00:00 UTC.
     #[serde(rename = "1w")]
     Week,
     /// From the first day of a month, 00:00 UTC.
@@ -22,7 +22,7 @@ pub enum Interval {
 }
 
 impl Interval {
-    /// The word of the API.
+    /// The name in the API.
     pub fn name(self) -> &'static str {
         match self {
             Interval::Hour => "1h",
@@ -32,7 +32,7 @@ impl Interval {
         }
     }
 
-    /// The length in seconds; none for months, which differ.
+    /// The length in seconds. `None` for months, whose length differs.
     fn seconds(self) -> Option<i64> {
         match self {
             Interval::Hour => Some(3_600),
@@ -42,7 +42,7 @@ impl Interval {
         }
     }
 
-    /// The number of the slice that a time falls into.
+    /// The number of the slice that contains a time.
     fn number(self, time: DateTime<Utc>) -> i64 {
         match self.seconds() {
             Some(seconds) => (time.timestamp() - FIRST_MONDAY).div_euclid(seconds),
@@ -50,7 +50,7 @@ impl Interval {
         }
     }
 
-    /// The start of the slice of this number.
+    /// The start of the slice with this number.
     fn start(self, number: i64) -> DateTime<Utc> {
         let start = match self.seconds() {
             Some(seconds) => DateTime::from_timestamp(FIRST_MONDAY + number * seconds, 0),
@@ -59,7 +59,7 @@ impl Interval {
         start.expect("slices are numbered by times of the calendar")
     }
 
-    /// The start of the slice that a time falls into.
+    /// The start of the slice that contains a time.
     pub fn floor(self, time: DateTime<Utc>) -> DateTime<Utc> {
         self.start(self.number(time))
     }
@@ -73,7 +73,7 @@ fn first_of_month(number: i64) -> Option<DateTime<Utc>> {
     Some(date.and_time(NaiveTime::MIN).and_utc())
 }
 
-/// Slices one after the other.
+/// Consecutive slices.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slices {
     pub interval: Interval,
@@ -84,7 +84,8 @@ pub struct Slices {
 }
 
 impl Slices {
-    /// The slice that `from` falls into, and those after it that have ended at `to`.
+    /// The slice that contains `from`, and those after it that have ended by
+    /// `to`.
     pub fn between(from: DateTime<Utc>, to: DateTime<Utc>, interval: Interval) -> Self {
         let oldest = interval.number(from);
         Self {
@@ -130,14 +131,14 @@ impl Slices {
         self.skip(self.len() - 1)
     }
 
-    /// Those that begin at this time or later.
+    /// The slices that begin at this time or later.
     pub fn since(&self, time: DateTime<Utc>) -> Self {
         let number = self.interval.number(time);
         let cut = i64::from(self.interval.start(number) < time);
         self.skip((number + cut - self.oldest).max(0))
     }
 
-    /// Those that begin before this time.
+    /// The slices that begin before this time.
     pub fn before(&self, time: DateTime<Utc>) -> Self {
         let later = self.since(time).len();
         self.first(self.len() - later)

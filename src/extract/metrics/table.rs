@@ -1,9 +1,9 @@
-//! The metrics that the API document lists ("Historical metrics", "Instant
-//! metrics"), one row each.
+//! The documented metrics ("Historical metrics", "Instant metrics"), one row
+//! each.
 //!
 //! The summaries (`csat_metrics`, `conversation_metrics`, `team_performance`)
-//! have no rows: they repeat metrics that can be asked for one by one, with
-//! the exception of `team_performance.wait_time`.
+//! have no rows. They repeat metrics that can be requested individually, except
+//! for `team_performance.wait_time`.
 
 use serde::Deserialize;
 
@@ -18,7 +18,7 @@ pub enum GroupBy {
     Rating,
 }
 
-/// How the values of an aggregate metric are summed up.
+/// How the values of an aggregate metric are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Aggregator {
@@ -29,25 +29,26 @@ pub enum Aggregator {
     P90,
 }
 
-/// What the API does with an aggregator.
+/// Whether the API accepts an aggregator.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
-    /// It refuses one.
+    /// It must not have one.
     Count,
-    /// It needs one.
+    /// It must have one.
     Aggregate,
 }
 
-/// One historical metric.
+/// A historical metric.
 #[derive(Debug)]
 pub struct Metric {
     pub name: &'static str,
     kind: Kind,
     group_by: &'static [GroupBy],
-    /// The summary that holds the metric, where it can't be asked for itself.
+    /// The summary that contains the metric, if it can't be requested
+    /// individually.
     summary: Option<&'static str>,
-    /// Whether the value is one of the moment of the call: the API looks at
-    /// the last `x_time` minutes, and not at the time that was asked for.
+    /// Whether the value is that at the time of the call. The API then uses the
+    /// last `x_time` minutes, and ignores the requested time.
     pub needs_x_time: bool,
 }
 
@@ -116,24 +117,24 @@ impl Metric {
         self
     }
 
-    /// Whether the metric can only be had as a part of a summary.
+    /// Whether the metric is available only as part of a summary.
     pub fn is_part(&self) -> bool {
         self.summary.is_some()
     }
 
-    /// The name to ask for.
+    /// The name to request.
     pub fn asked_for(&self) -> &'static str {
         self.summary.unwrap_or(self.name)
     }
 
-    /// The groupings to ask for, of those that the settings name.
+    /// The groupings to request, out of those in the settings.
     pub fn groupings(&self, wanted: &[GroupBy]) -> impl Iterator<Item = GroupBy> {
         let wanted = |group_by: &GroupBy| wanted.contains(group_by);
         self.group_by.iter().copied().filter(wanted)
     }
 
-    /// The aggregators to ask for, of those that the settings name; a count
-    /// is asked for once, without one.
+    /// The aggregators to request, out of those in the settings. A count is
+    /// requested once, without an aggregator.
     pub fn aggregators(&self, wanted: &[Aggregator]) -> Vec<Option<Aggregator>> {
         match self.kind {
             Kind::Count => vec![None],
@@ -152,17 +153,17 @@ fn leaf(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }
 
-/// All metrics, as the setting `metrics` has them by default.
+/// All metrics, which is the default of the setting `metrics`.
 pub fn all() -> Vec<&'static Metric> {
     HISTORICAL.iter().collect()
 }
 
-/// The metrics of these names, in the table's order. The name of a family
-/// stands for all of its metrics.
+/// The metrics with these names, in the table's order. The name of a family
+/// selects all of its metrics.
 ///
 /// # Errors
-/// Where the first name stands that no document has, and the name that is
-/// closest to it. The text itself may be a secret.
+/// The position of the first unknown name, and the known name closest to it.
+/// The text itself isn't quoted, because it may be a secret.
 pub fn named(names: &[String]) -> Result<Vec<&'static Metric>, String> {
     let is = |metric: &Metric, name: &str| metric.name == name || family(metric.name) == name;
     let unknown = |name: &&String| !HISTORICAL.iter().any(|metric| is(metric, name));
@@ -177,7 +178,7 @@ pub fn named(names: &[String]) -> Result<Vec<&'static Metric>, String> {
     Ok(HISTORICAL.iter().filter(wanted).collect())
 }
 
-/// The metric whose name, whole or without its family, is most like the text.
+/// The metric whose name, with or without its family, is closest to the text.
 fn closest(text: &str) -> &'static str {
     let likeness = |name: &str| {
         let whole = strsim::normalized_damerau_levenshtein(text, name);
@@ -190,7 +191,7 @@ fn closest(text: &str) -> &'static str {
 }
 
 impl GroupBy {
-    /// The word of the API; it is `none` in records only.
+    /// The name in the API. `none` occurs only in records.
     pub fn name(self) -> &'static str {
         match self {
             GroupBy::None => "none",
@@ -200,7 +201,7 @@ impl GroupBy {
         }
     }
 
-    /// The column of the records that holds the grouping's value.
+    /// The property of the records with the value of the grouping.
     pub fn column(self) -> Option<&'static str> {
         match self {
             GroupBy::None => None,
@@ -212,7 +213,7 @@ impl GroupBy {
 }
 
 impl Aggregator {
-    /// The word of the API.
+    /// The name in the API.
     pub fn name(self) -> &'static str {
         match self {
             Aggregator::Min => "min",

@@ -1,4 +1,4 @@
-//! Slices behind the bookmark that could not be read.
+//! Slices before the bookmark that could not be read.
 
 use std::collections::BTreeMap;
 
@@ -8,29 +8,29 @@ use serde::{Deserialize, Serialize};
 use super::slices::Slices;
 use crate::singer::Bookmark;
 
-/// The name within the bookmark.
+/// The member of the bookmark.
 const UNREAD: &str = "unread";
 
-/// A span of time.
+/// A time range.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,
 }
 
-/// For each query, by its name, the time that the next runs ask for again:
-/// its answer could not be read, or the API refused it. There is one span for
-/// each query at most, so that the state stays small.
+/// For each query, by name, the time that the next runs request again, because
+/// its answer could not be read or the API refused it. Each query has at most
+/// one range, to keep the state small.
 #[derive(Debug, Default, PartialEq)]
 pub struct Unread(BTreeMap<String, Span>);
 
 impl Unread {
-    /// What the bookmark holds.
+    /// Reads the ranges from a bookmark.
     pub fn of(bookmark: &Bookmark) -> Self {
         Self(bookmark.progress(UNREAD).unwrap_or_default())
     }
 
-    /// Puts it into the bookmark.
+    /// Saves the ranges in a bookmark.
     pub fn keep(&self, bookmark: &mut Bookmark) {
         match serde_json::to_value(&self.0) {
             Ok(spans) if !self.0.is_empty() => bookmark.set(UNREAD, spans),
@@ -47,7 +47,7 @@ impl Unread {
         self.0.remove(query);
     }
 
-    /// Takes note of slices that could not be read.
+    /// Records slices that could not be read.
     pub fn miss(&mut self, query: &str, slices: Slices) {
         let span = self.0.entry(query.to_owned()).or_insert(Span {
             from: slices.from(),
@@ -57,8 +57,7 @@ impl Unread {
         span.to = span.to.max(slices.to());
     }
 
-    /// Takes note of slices that were read: of a span they shorten the
-    /// beginning, since it is read from there on.
+    /// Records slices that were read. They shorten a range only at its start.
     pub fn read(&mut self, query: &str, slices: Slices) {
         let Some(span) = self.0.get_mut(query) else {
             return;
@@ -94,7 +93,7 @@ mod tests {
             Some((days.from(), days.to()))
         };
         assert_eq!(span(&unread), is("2026-05-03", "2026-05-09"));
-        // A hole would be forgotten if the middle counted.
+        // If slices in the middle counted, an unread gap would be forgotten.
         unread.read("a", days("2026-05-06", "2026-05-07"));
         unread.read("b", days("2026-05-01", "2026-06-01"));
         assert_eq!(span(&unread), is("2026-05-03", "2026-05-09"));

@@ -1,4 +1,4 @@
-//! The engine's asking thread: asks for reports, and looks at their jobs.
+//! The engine's request thread: requests reports, and polls their jobs.
 
 use std::sync::MutexGuard;
 use std::time::{Duration, Instant};
@@ -14,15 +14,15 @@ use crate::extract::window::Window;
 use crate::freshchat::reports::{Part, Progress, look, request};
 use crate::freshchat::{PATIENCE, clock};
 
-/// A job is looked at after this share of the time that it has taken so far:
-/// often while it is young, and less often the longer it takes.
+/// A job is polled again after this fraction (a tenth) of its age: often at
+/// first, then less often.
 const LOOK_SHARE: u32 = 10;
 
-/// The rate limits are hourly: no answer makes the next request wait longer.
+/// The maximum pause that an answer can cause. Rate limits are hourly.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2 * 3600);
 
 impl Engine<'_> {
-    /// The asking thread.
+    /// The request thread.
     pub(super) fn ask(&self) {
         let _guard = StopOnPanic(self);
         loop {
@@ -31,7 +31,7 @@ impl Engine<'_> {
             super::lines::show(self.reports.iter().map(|it| it.stream.name), &state);
             match action {
                 Action::Finished => {
-                    // Wakes the writers, which see that all has ended.
+                    // Wakes the writers, so that they see the end.
                     self.changed.notify_all();
                     return;
                 }
@@ -64,9 +64,9 @@ impl Engine<'_> {
         state.next_action()
     }
 
-    /// Asks for the first planned window of a stream. That it was asked for is
-    /// in the state before the request goes out, so that a run that is killed
-    /// and started again keeps the pace too.
+    /// Requests the first planned window of a stream. The state records the
+    /// request before it is sent, so that a run that is killed and restarted
+    /// also keeps the pace.
     fn request(&self, at: usize) {
         let (api, event) = (&self.reports[at].api, self.reports[at].source.event);
         let lower_case = event.to_ascii_lowercase();
@@ -93,7 +93,7 @@ impl Engine<'_> {
         match requested {
             Ok(id) => {
                 state.spent_since = None;
-                log::info!("report {event}: job {id} asked for, {from} to {to}");
+                log::info!("report {event}: job {id} requested, {from} to {to}");
                 let job = Job {
                     id,
                     from,
@@ -104,7 +104,7 @@ impl Engine<'_> {
                 if let Some(slot) = state.tracks[at].lane.first_planned() {
                     slot.step = Step::Requested { job, look_at };
                 }
-                // An error has ended the stream.
+                // An error has already ended the stream.
                 let _ = self.save(&mut state, at);
             }
             Err(error) => {
@@ -112,7 +112,8 @@ impl Engine<'_> {
                 let has_other_name = self.reports[at].source.lower_case && !track.tried_both_names;
                 if has_other_name && matches!(error, Error::UnknownEvent(_)) {
                     log::info!(
-                        "report {event}: the account doesn't know `{name}`; asking by its name in other letters"
+                        "report {event}: the account doesn't know `{name}`; trying its name in \
+                         another case"
                     );
                     track.tried_both_names = true;
                     track.lane.change_case();
@@ -125,11 +126,12 @@ impl Engine<'_> {
         }
     }
 
-    /// A request for a report that was not answered with a job.
+    /// Handles a request that was not answered with a job.
     fn refused(&self, state: &mut Schedule, at: usize, error: Error) {
         let event = self.reports[at].source.event;
         let passing = match &error {
-            // A permission of its own: no other report may be read either.
+            // Reports need a permission of their own. Without it, no other
+            // report can be read either.
             Error::Api(api) if api.status == 403 => {
                 for at in 0..self.reports.len() {
                     if state.tracks[at].lane.has_planned() {
@@ -138,11 +140,12 @@ impl Engine<'_> {
                 }
                 return;
             }
-            // The limit is of an hour, whatever number of tries fits into it.
+            // The limit is hourly, so the number of tries within the hour
+            // doesn't matter.
             Error::Api(api) if api.status == 429 && api.retry_after.is_none() => {
                 let since = *state.spent_since.get_or_insert_with(Instant::now);
                 if since.elapsed() < PATIENCE {
-                    log::info!("report {event}: {error}; asking again at the next turn");
+                    log::info!("report {event}: {error}; requesting it again later");
                     return;
                 }
                 false
@@ -161,10 +164,10 @@ impl Engine<'_> {
         if slot.failed_requests > self.run.settings.max_retries {
             return self.end(state, at, Err(error));
         }
-        log::info!("report {event}: {error}; asking again at the next turn");
+        log::info!("report {event}: {error}; requesting it again later");
     }
 
-    /// Looks at a job.
+    /// Polls a job.
     fn look(&self, at: usize, job: Job) {
         let settings = self.run.settings;
         let looked = look(&self.reports[at].api, &job.id);
@@ -181,27 +184,25 @@ impl Engine<'_> {
                 slot.doubts += 1;
                 return self.look_later(&mut state, at, job);
             }
-            Ok(Progress::Bare) => {
-                "is done, and names neither a file nor that it has none".to_owned()
-            }
+            Ok(Progress::Bare) => "is done, but its answer has no list of files".to_owned(),
             Ok(Progress::Pending) if taken < settings.report_timeout => {
                 return self.look_later(&mut state, at, job);
             }
             Ok(Progress::Pending) => format!("was not done after {} minutes", taken.as_secs() / 60),
             Ok(Progress::Failed) => "failed".to_owned(),
-            Err(error) if error.status() == Some(404) => "is not known any more".to_owned(),
+            Err(error) if error.status() == Some(404) => "is no longer known".to_owned(),
             Err(error) => return self.end(&mut state, at, Err(error)),
         };
         self.redo(&mut state, at, format!("job {} {problem}", job.id));
     }
 
-    /// Has the head's job looked at again when some time has passed.
+    /// Schedules the next poll of the head's job.
     pub(super) fn look_later(&self, state: &mut Schedule, at: usize, job: Job) {
         let taken = (clock::now() - job.requested_at)
             .to_std()
             .unwrap_or_default();
         let settings = self.run.settings;
-        // A job of an earlier run may be done for hours.
+        // A job of an earlier run may have been done for hours.
         let taken = taken.min(settings.report_timeout);
         let wait = settings.report_poll_interval.max(taken / LOOK_SHARE);
         let look_at = Instant::now() + wait;
@@ -210,9 +211,9 @@ impl Engine<'_> {
         }
     }
 
-    /// Has the head's job written, unless its parts leave out some of its
-    /// time: then it is looked at again, and in the end what is left out is
-    /// asked for as a job of its own.
+    /// Makes the head's job ready for writing. If its parts don't cover all of
+    /// its time, it is polled once more, and then the missing time is requested
+    /// as a job of its own.
     fn done(&self, state: &mut Schedule, at: usize, job: Job, parts: Vec<Part>) {
         let source = self.reports[at].source;
         let lane = &mut state.tracks[at].lane;
@@ -228,20 +229,20 @@ impl Engine<'_> {
         let can_ask = source.cut != Cut::ClosedDays && !is_hole;
         for Window { from, to } in &holes {
             log::warn!(
-                "report {}: no part of job {} is about {from} to {to}; {}",
+                "report {}: no part of job {} covers {from} to {to}; {}",
                 source.event,
                 job.id,
                 match (can_ask, is_hole) {
-                    (true, _) => "this time is asked for on its own",
-                    (_, true) => "it is not asked for again; what belongs there may be missing",
-                    (_, false) => "what belongs there may be missing",
+                    (true, _) => "this time is requested separately",
+                    (_, true) => "it is not requested again, and its rows may be missing",
+                    (_, false) => "its rows may be missing",
                 }
             );
         }
         if let Some(Window { from, to }) = overlap(&parts) {
             log::warn!(
-                "report {}: two parts of job {} are about {from} to {to}; rows that are in both \
-                 stand twice in the target",
+                "report {}: two parts of job {} cover {from} to {to}; rows that are in both will \
+                 be in the target twice",
                 source.event,
                 job.id
             );
@@ -253,16 +254,18 @@ impl Engine<'_> {
         self.changed.notify_all();
     }
 
-    /// Gives the head's job up, to be asked for anew unless that was done often.
+    /// Gives up the head's job. It is requested again, unless that has failed
+    /// too often.
     pub(super) fn redo(&self, state: &mut Schedule, at: usize, problem: String) {
         let event = self.reports[at].source.event;
         let Some(again) = state.tracks[at].lane.head_mut().map(Slot::redo) else {
             return;
         };
-        // Out of the state in any case: the next run asks for it anew.
+        // Remove the job from the state in any case, so that the next run
+        // requests it again.
         let _ = self.save(state, at);
         if again {
-            log::warn!("report {event}: {problem}; asking for it anew");
+            log::warn!("report {event}: {problem}; requesting it again");
         } else {
             self.end(state, at, Err(Error::Report { event, problem }));
         }

@@ -1,4 +1,4 @@
-//! Reads a file to its end before any of its rows is written.
+//! Reads a file completely before any of its rows is written.
 
 use std::fs::File;
 use std::mem;
@@ -15,15 +15,15 @@ use super::repeats::Order;
 use super::unpack::{self, BadFile, for_each_member, is_csv};
 use crate::singer::RecordWriter;
 
-/// So many rows of a file show whether it is in the order of time.
+/// How many rows are checked to see whether a file is sorted by time.
 const PEEKED: usize = 1000;
 
-/// Read at once, in bytes.
+/// The read buffer in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// Checks that the file of a part is whole, and one of this report. `most`
-/// bounds what it may unpack to, in bytes. Where its rows aren't in the order
-/// of time, the result says which of them may share their identity.
+/// Checks that the file of a part is complete and belongs to this report.
+/// `most` limits its unpacked size in bytes. If its rows are not sorted by
+/// time, returns a filter for those that may share their identity.
 ///
 /// # Errors
 /// [`BadFile`].
@@ -74,14 +74,14 @@ pub fn check(
             return Err(problem);
         }
         log::info!(
-            "report {}: {name} is no CSV of this report and is left out",
+            "report {}: {name} is not a CSV of this report and is left out",
             layout.event
         );
     }
     Ok(seen.finish())
 }
 
-/// Checks that a file doesn't end in the middle of its last row.
+/// Checks that a file doesn't end in the middle of a row.
 ///
 /// # Errors
 /// [`BadFile::Damaged`].
@@ -102,16 +102,16 @@ fn check_last_row(file: &mut File) -> Result<(), BadFile> {
     })
 }
 
-/// What the rows that were looked at show of their order.
+/// What the rows seen so far show about their order.
 enum Seen<'a> {
     InOrder(Order<'a>, Vec<Key>),
     OutOfOrder(Order<'a>, Counting),
-    /// They are in order, or it doesn't matter.
+    /// The rows are in order, or their order doesn't matter.
     Enough,
 }
 
 impl Seen<'_> {
-    /// Looks at further rows, as far as there is need to.
+    /// Reads further rows, as far as needed.
     fn look(&mut self, rows: &mut CsvRows, mut keys: Keys) -> Result<(), BadFile> {
         while !matches!(self, Seen::Enough) {
             let Some(row) = rows.next()? else {
@@ -126,7 +126,7 @@ impl Seen<'_> {
         Ok(())
     }
 
-    /// Looks at one of the first rows.
+    /// Checks one of the first rows.
     fn peek(&mut self, key: Key) {
         let Seen::InOrder(mut order, mut peeked) = mem::replace(self, Seen::Enough) else {
             return;

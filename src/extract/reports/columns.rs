@@ -1,4 +1,4 @@
-//! Which column of a file is which property of the schema.
+//! Maps the columns of a file to the properties of the schema.
 
 use std::collections::HashMap;
 
@@ -7,33 +7,33 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::singer::Fields;
 
-/// Misspelt columns, and what they are: `(misspelt, property)`.
+/// Misspelt columns: `(misspelt, property)`.
 pub type Aliases = &'static [(&'static str, &'static str)];
 
-/// The columns of one file.
+/// The columns of a file.
 #[derive(Debug)]
 pub struct Columns {
-    /// For each property of the schema, the place of its column.
+    /// The position of the column for each property of the schema.
     pub of_field: Vec<Option<usize>>,
-    /// Columns that no property has, by their name in the file.
+    /// Columns without a property, by their name in the file.
     pub unknown: Vec<(String, usize)>,
-    /// The places of all columns, each with a hash of its normalised name and
-    /// sorted by it: the order in which a row is hashed, whatever the file's
-    /// order is.
+    /// The positions of all columns, each with a hash of its normalised name,
+    /// and sorted by it. Rows are hashed in this order, whatever the order of
+    /// the file.
     pub hashed: Vec<(u64, usize)>,
 }
 
 impl Columns {
-    /// Matches a header with the schema; none if no column is known.
+    /// Matches a header with the schema. `None` if no column is known.
     ///
-    /// Case doesn't count, nor whether words are joined by a space, `_`, `-`
-    /// or nothing; a byte order mark is no part of the first name.
+    /// Case is ignored, and so is whether words are joined by a space, `_`, `-`
+    /// or nothing. A byte order mark before the first name is ignored too.
     pub fn new(header: &StringRecord, fields: &Fields, aliases: Aliases) -> Option<Self> {
         let properties: HashMap<String, usize> = fields
             .list()
             .iter()
             .enumerate()
-            // No column is `_row_id` or `_extra`, which are made here.
+            // No column can be `_row_id` or `_extra`, which the tap creates.
             .filter(|(_, field)| !field.name.starts_with('_'))
             .map(|(at, field)| (normalise(&field.name), at))
             .collect();
@@ -53,7 +53,7 @@ impl Columns {
                 Some(field) if columns.of_field[*field].is_none() => {
                     columns.of_field[*field] = Some(at);
                 }
-                // Also a second column of the same name.
+                // An unknown column, or a second one of the same name.
                 _ => {
                     let name = columns.free_name(name, at, fields);
                     columns.unknown.push((name, at));
@@ -69,15 +69,16 @@ impl Columns {
             .then_some(columns)
     }
 
-    /// The place of the column of this name, whether the schema has it or not.
+    /// The position of the column with this name, whether the schema has it or
+    /// not.
     pub fn find(&self, name: &str) -> Option<usize> {
         let hash = xxh3_64(normalise(name).as_bytes());
         let found = self.hashed.iter().find(|(own, _)| *own == hash);
         found.map(|(_, at)| *at)
     }
 
-    /// What a column without a property is called: as in the file, but no two
-    /// alike.
+    /// A unique name for a column without a property: the one in the file,
+    /// numbered if it is taken.
     fn free_name(&self, name: &str, at: usize, fields: &Fields) -> String {
         let name = match name.trim_matches(['\u{feff}', ' ']) {
             "" => nameless(at),
@@ -94,7 +95,7 @@ impl Columns {
     }
 }
 
-/// The name of a column that has none.
+/// A name for a column without one.
 pub fn nameless(at: usize) -> String {
     format!("column_{}", at + 1)
 }

@@ -1,4 +1,4 @@
-//! The rows of a CSV file, one after the other in one buffer.
+//! The rows of a CSV file, read one by one into a single buffer.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -7,17 +7,17 @@ use csv::{ByteRecord, Reader, ReaderBuilder, StringRecord};
 
 use super::unpack::BadFile;
 
-/// Read at once, in bytes.
+/// The read buffer in bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// A file's header and rows.
+/// The header and the rows of a file.
 pub struct CsvRows<'a> {
     reader: Reader<&'a mut dyn Read>,
     row: Option<StringRecord>,
 }
 
 impl<'a> CsvRows<'a> {
-    /// A row that is too short or too long is a matter of that row.
+    /// Rows that are too short or too long are accepted.
     pub fn new(content: &'a mut dyn Read) -> Self {
         let mut builder = ReaderBuilder::new();
         builder.has_headers(false).flexible(true);
@@ -27,8 +27,8 @@ impl<'a> CsvRows<'a> {
         }
     }
 
-    /// The next row; the first one is the header. Bytes that are no UTF-8 are
-    /// replaced, and NUL characters stay.
+    /// The next row. The first one is the header. Invalid UTF-8 is replaced,
+    /// and NUL characters are kept.
     ///
     /// # Errors
     /// [`BadFile`].

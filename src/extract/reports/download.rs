@@ -1,4 +1,4 @@
-//! Brings the parts of a finished job to stdout.
+//! Downloads the parts of a finished job, and writes their rows to stdout.
 
 use std::fs::File;
 use std::sync::{Mutex, PoisonError};
@@ -10,33 +10,34 @@ use super::report::Ready;
 use super::rows::{Bounds, RowError, RowWriter};
 use super::unpack::BadFile;
 use crate::error::{Error, Result};
+use crate::extract::counted::counted;
 use crate::extract::ids::Ids;
 use crate::extract::window::Window;
 use crate::freshchat::reports::{Part, Progress, look};
 use crate::freshchat::{Api, DownloadError, RetryPolicy, Stop, Storage};
 use crate::singer::Output;
 
-/// How often a job is asked for fresh links in a row.
+/// How many times in a row a job is polled for fresh links.
 const MOST_REFRESHES: u32 = 3;
 
 /// What a download needs, for all jobs of a run.
 pub struct Downloads<'a> {
     pub storage: &'a Storage,
     pub retry: RetryPolicy,
-    /// Most bytes that a file may have, and unpack to.
+    /// The maximum size of a file in bytes, packed and unpacked.
     pub most: u64,
     pub output: &'a Output,
     pub stop: &'a Stop,
 }
 
 impl Downloads<'_> {
-    /// Writes the rows of all parts of a job, in order, and adds the
-    /// conversations that they name, as far as each is wanted.
+    /// Writes the rows of all parts of a job, in order, and collects the
+    /// conversations that they name, if wanted.
     ///
     /// # Errors
-    /// [`NotWritten`]: a part can't be had or can't be read, or stdout can't be
-    /// written to. Rows of the parts before are out then, and come again
-    /// with the next extraction of the window.
+    /// [`NotWritten`] if a part can't be downloaded or read, or if stdout can't
+    /// be written to. The rows of earlier parts are already written then, and
+    /// are repeated when the window is extracted again.
     pub fn write_job(
         &self,
         api: &Api,
@@ -56,12 +57,12 @@ impl Downloads<'_> {
             let Some((mut file, again)) = self.fetch(event, &part.link, &ready.writer, &rows)?
             else {
                 if refreshes == MOST_REFRESHES {
-                    let problem = "its links expire before they can be followed";
+                    let problem = "its links expire before they can be used";
                     return Err(report(event, problem).into());
                 }
                 refreshes += 1;
                 log::info!(
-                    "report {event}: the link to part {} has expired; asking for fresh links",
+                    "report {event}: the link to part {} has expired; requesting fresh links",
                     next + 1
                 );
                 ready.parts = fresh_links(api, &ready.job.id, parts)?;
@@ -85,24 +86,24 @@ impl Downloads<'_> {
         }
         if ready.rows && parts > 1 && ready.writer.sums_over_period() {
             log::warn!(
-                "report {event}: job {} came in {parts} parts, each of which may have a row of \
-                 the same agent for the same period; add up such rows",
+                "report {event}: job {} has {parts} parts, and each may have a row for the same \
+                 agent and period; add up such rows",
                 ready.job.id
             );
         }
         if rows.outside > 0 {
             log::warn!(
-                "report {event}: {} rows of job {} lie outside of the time that their file is \
-                 for; they are written, and may stand twice in the target",
-                rows.outside,
-                ready.job.id
+                "report {event}: job {} has {} outside the time of the file; these are written, \
+                 and may be in the target twice",
+                ready.job.id,
+                counted(rows.outside, "row")
             );
         }
         Ok(())
     }
 
-    /// A part in a file of its own that is gone when it is closed, checked to
-    /// its end; none if the link has expired.
+    /// Downloads a part into a temporary file and checks it completely. `None`
+    /// if the link has expired.
     fn fetch(
         &self,
         event: &'static str,
@@ -135,7 +136,7 @@ impl Downloads<'_> {
         writer: &RowWriter,
         rows: &JobRows,
     ) -> std::result::Result<Fetched, Failure> {
-        // It has no name: nothing is left of it, not even after a crash.
+        // The file has no name, so nothing is left behind, even after a crash.
         let mut file = tempfile::tempfile().map_err(DownloadError::Local)?;
         self.storage.download(link, self.most, &mut file)?;
         let again = writer.check(&mut file, self.most, rows)?;
@@ -143,11 +144,11 @@ impl Downloads<'_> {
     }
 }
 
-/// A file, and those of its rows that may share their identity where they are
-/// out of order.
+/// A file, and a filter for the rows that may share their identity, if the file
+/// is out of order.
 type Fetched = (File, Option<Filter>);
 
-/// The time that a part is about, or that of its job where the API doesn't say.
+/// The time of a part, or that of its job if the API doesn't give one.
 fn bounds(job: Window, parts: &[Part], at: usize) -> Bounds {
     let part = &parts[at];
     let to = part.to.unwrap_or(job.to);
@@ -158,10 +159,10 @@ fn bounds(job: Window, parts: &[Part], at: usize) -> Bounds {
     }
 }
 
-/// Why a job's rows aren't all out.
+/// Why not all rows of a job were written.
 #[derive(Debug)]
 pub enum NotWritten {
-    /// The server doesn't have the job any more, in these words.
+    /// The server no longer has the job. The text says why.
     Lost(String),
     /// The job isn't done after all.
     Pending,
@@ -174,10 +175,10 @@ impl From<Error> for NotWritten {
     }
 }
 
-/// Why a part isn't there.
+/// Why a part is missing.
 enum Failure {
     Expired,
-    /// Worth another download.
+    /// Another download may succeed.
     Passing(String),
     Final(String),
 }
@@ -211,7 +212,7 @@ impl From<BadFile> for Failure {
     }
 }
 
-/// The parts of a job that was done before, with fresh links.
+/// Gets fresh links to the parts of a job that was already done.
 fn fresh_links(api: &Api, job: &str, parts: usize) -> std::result::Result<Vec<Part>, NotWritten> {
     match look(api, job) {
         Ok(Progress::Done(links)) if links.len() == parts => Ok(links),
@@ -220,7 +221,7 @@ fn fresh_links(api: &Api, job: &str, parts: usize) -> std::result::Result<Vec<Pa
             "lost its parts while they were downloaded".into(),
         )),
         Err(error) if error.status() == Some(404) => {
-            Err(NotWritten::Lost("is not known any more".into()))
+            Err(NotWritten::Lost("is no longer known".into()))
         }
         Err(error) => Err(error.into()),
     }
@@ -237,7 +238,7 @@ fn unwritten(event: &'static str, error: RowError) -> Error {
 }
 
 fn local(error: &std::io::Error) -> String {
-    format!("a temporary file: {error}")
+    format!("temporary file: {error}")
 }
 
 fn report(event: &'static str, problem: impl Into<String>) -> Error {

@@ -1,10 +1,10 @@
-//! Asks for reports, looks at their jobs, and has them downloaded, for all
-//! report streams together.
+//! Requests the reports, polls their jobs and downloads them, for all report
+//! streams together.
 //!
-//! One thread asks and looks ([`asking`](super::asking)): the API takes one
-//! request a minute, whatever the stream. Two more write finished jobs, so that
-//! a long download doesn't hold up the next request. Streams take turns; within
-//! a stream, rows leave in the order of time.
+//! One thread sends requests and polls ([`asking`](super::asking)), because the
+//! API accepts one request per minute over all streams. Two more threads write
+//! finished jobs, so that a long download doesn't delay the next request.
+//! Streams take turns. Within a stream, rows are written in order of time.
 
 use std::io;
 use std::mem;
@@ -25,10 +25,10 @@ use crate::freshchat::{Api, RetryPolicy, Storage};
 use crate::singer::Bookmark;
 use crate::streams::{self, ReportSource};
 
-/// Threads that write finished jobs.
+/// The number of threads that write finished jobs.
 const WRITERS: usize = 2;
 
-/// What became of a report stream.
+/// The outcome of a report stream.
 pub struct Finished {
     pub stream: &'static streams::Stream,
     pub selected: bool,
@@ -46,11 +46,11 @@ pub struct Engine<'a> {
     started: Instant,
     pub(super) schedule: Mutex<Schedule>,
     pub(super) changed: Condvar,
-    /// The conversations that the reports named so far.
+    /// The conversations that the reports have named so far.
     conversations: Mutex<Ids>,
 }
 
-/// The part of a report stream that no thread changes.
+/// The part of a report stream that doesn't change.
 pub struct Report<'a> {
     pub stream: &'static streams::Stream,
     pub source: &'static ReportSource,
@@ -58,8 +58,8 @@ pub struct Report<'a> {
     selected: bool,
 }
 
-/// Ends the run where a thread of it panics, for which the others would wait
-/// for ever.
+/// Ends all streams if a thread panics. Otherwise, the others would wait for it
+/// forever.
 pub struct StopOnPanic<'e, 'a>(pub(super) &'e Engine<'a>);
 
 impl Drop for StopOnPanic<'_, '_> {
@@ -71,8 +71,8 @@ impl Drop for StopOnPanic<'_, '_> {
 }
 
 impl<'a> Engine<'a> {
-    /// Plans the streams' windows; `conversations` is where those are searched
-    /// for.
+    /// Plans the windows of the streams. `conversations` is the time to search
+    /// for conversations.
     ///
     /// # Errors
     /// Those of [`Run::started_at`].
@@ -123,7 +123,7 @@ impl<'a> Engine<'a> {
         })
     }
 
-    /// Extracts all streams; returns when each has ended.
+    /// Extracts all streams, and returns when all have ended.
     pub fn run(&self) -> Vec<Finished> {
         thread::scope(|scope| {
             for _ in 0..WRITERS {
@@ -149,12 +149,12 @@ impl<'a> Engine<'a> {
         self.reports.iter().zip(tracks).map(finished).collect()
     }
 
-    /// Ends all streams where the thread panics that has the result.
+    /// Ends all streams if the thread that holds the result panics.
     pub fn stop_on_panic(&self) -> StopOnPanic<'_, 'a> {
         StopOnPanic(self)
     }
 
-    /// Ends all streams as soon as what is under way allows it.
+    /// Ends all streams as soon as the current work allows it.
     pub fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
@@ -163,7 +163,7 @@ impl<'a> Engine<'a> {
     /// The conversations that the reports name. Waits until all are found.
     ///
     /// # Errors
-    /// [`Error::Discovery`]: a report couldn't be read.
+    /// [`Error::Discovery`] if a report can't be read.
     pub fn conversations(&self) -> Result<Ids> {
         let mut state = self.lock();
         loop {
@@ -186,10 +186,10 @@ impl<'a> Engine<'a> {
         ))
     }
 
-    /// Asks for no further report that is wanted for its conversations alone.
+    /// Cancels all reports that are needed only for their conversations.
     pub fn end_search(&self) {
         let mut state = self.lock();
-        // None is left where all have ended.
+        // If all have ended, there are none left.
         for at in 0..state.tracks.len() {
             if !self.reports[at].selected {
                 self.end(&mut state, at, Ok(()));
@@ -197,13 +197,14 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Sets these bookmarks: the conversations that were found are read, and
-    /// the jobs that they were found with aren't kept any longer.
+    /// Sets these bookmarks when the found conversations have been read, and
+    /// forgets the jobs that named them.
     ///
     /// # Errors
-    /// Stdout can't be written to.
+    /// If stdout can't be written to.
     pub fn conversations_read(&self, bookmarks: Vec<(&'static str, Bookmark)>) -> io::Result<()> {
-        // Under this lock, no stream of the engine changes its bookmark.
+        // While this lock is held, no stream of the engine changes its
+        // bookmark.
         let mut state = self.lock();
         for track in &mut state.tracks {
             track.lane.forget_found();
@@ -221,7 +222,7 @@ impl<'a> Engine<'a> {
         self.schedule.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A writing thread: writes the head of a stream whenever one is ready.
+    /// A writer thread: writes the head of a stream whenever one is ready.
     fn write_jobs(&self) {
         let _guard = StopOnPanic(self);
         let mut state = self.lock();
@@ -258,7 +259,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Moves the bookmark to the end of the head, whose rows are all out.
+    /// Moves the bookmark to the end of the head, after all of its rows were
+    /// written.
     fn written(&self, state: &mut Schedule, at: usize, rows: u64) {
         let Some(slot) = state.tracks[at].lane.finish_head() else {
             return;
@@ -266,8 +268,8 @@ impl<'a> Engine<'a> {
         if slot.is_hole && slot.rows && rows == 0 {
             let Window { from, to } = slot.window;
             log::warn!(
-                "report {}: {from} to {to} was asked for on its own, since no part was about it, \
-                 and has no rows; it is taken to be empty",
+                "report {}: {from} to {to} was requested separately, because no part covered it, \
+                 and has no rows; it counts as empty",
                 self.reports[at].source.event
             );
         }
@@ -282,7 +284,7 @@ impl<'a> Engine<'a> {
         }
     }
 
-    /// Writes a stream's jobs into the state; an error ends the stream.
+    /// Saves a stream's jobs in the state. An error ends the stream.
     pub(super) fn save(&self, state: &mut Schedule, at: usize) -> std::result::Result<(), ()> {
         let stream = self.reports[at].stream;
         let mut bookmark = self.run.output.bookmark(stream.name);
@@ -295,7 +297,8 @@ impl<'a> Engine<'a> {
             })
     }
 
-    /// Ends a stream; one that leaves nothing to go on with ends all.
+    /// Ends a stream. An error that makes it pointless to continue ends all
+    /// streams.
     pub(super) fn end(&self, state: &mut Schedule, at: usize, result: Result<()>) {
         let track = &mut state.tracks[at];
         if track.ended.is_some() {
@@ -304,7 +307,7 @@ impl<'a> Engine<'a> {
         if track.lane.is_searched() {
             let spent = || Error::Report {
                 event: self.reports[at].source.event,
-                problem: "today's jobs are all asked for".to_owned(),
+                problem: "all of today's jobs are used".to_owned(),
             };
             let error = result.as_ref().err().cloned().unwrap_or_else(spent);
             state.unsearched.get_or_insert(error);

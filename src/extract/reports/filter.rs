@@ -1,25 +1,26 @@
-//! Which rows of a file may share their identity with another one, told in
-//! memory of a fixed size.
+//! Finds the rows of a file that may share their identity with another one, in
+//! a fixed amount of memory.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Bits that are set for one hash.
+/// The number of bits set for a hash.
 const BITS: u32 = 4;
 
-/// Bits of a block: those of one hash lie together, in one line of the cache.
+/// The number of bits in a block. All bits of a hash are in one block, and so
+/// in one cache line.
 const BLOCK: u32 = 512;
 
 const WORDS: usize = (BLOCK / u64::BITS) as usize;
 
-/// Where the hashes of all rows of a file are noted: of ten million, one in
-/// thirty is taken for one that was seen before.
+/// The size of the filter for all rows of a file. With ten million rows, one in
+/// thirty is mistaken for a repeated one.
 const SEEN_BYTES: usize = 8 << 20;
 
-/// Where those are noted that were seen before, or may have been.
+/// The size of the filter for rows that were, or may have been, seen before.
 const AGAIN_BYTES: usize = 2 << 20;
 
-/// A set of hashes that may say of one that it is there although it isn't, and
-/// never the other way round (a blocked Bloom filter).
+/// A set of hashes with false positives, but without false negatives (a blocked
+/// Bloom filter).
 pub struct Filter(Vec<[u64; WORDS]>);
 
 impl Filter {
@@ -27,7 +28,7 @@ impl Filter {
         Self(vec![[0; WORDS]; bytes / size_of::<[u64; WORDS]>()])
     }
 
-    /// Adds a hash. Whether it may have been there before.
+    /// Adds a hash. Returns whether it may have been there already.
     pub fn insert(&mut self, hash: u128) -> bool {
         let (block, bits) = self.place(hash);
         let block = &mut self.0[block];
@@ -39,7 +40,7 @@ impl Filter {
         there
     }
 
-    /// Whether a hash may be there.
+    /// Whether a hash may be in the set.
     pub fn contains(&self, hash: u128) -> bool {
         let (block, mut bits) = self.place(hash);
         bits.all(|(word, bit)| self.0[block][word] & bit != 0)
@@ -57,10 +58,10 @@ impl Filter {
     }
 }
 
-/// One file at a time has its hashes noted, so that the memory of one is enough.
+/// Only one file at a time is counted, so that memory is needed only once.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// Finds the hashes of a file's rows that may come more than once.
+/// Finds the hashes that may occur more than once in a file.
 pub struct Counting {
     seen: Filter,
     again: Filter,
@@ -68,7 +69,7 @@ pub struct Counting {
 }
 
 impl Counting {
-    /// Waits until no other file is being looked at.
+    /// Waits until no other file is being counted.
     pub fn new() -> Self {
         Self {
             _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner),
@@ -77,14 +78,15 @@ impl Counting {
         }
     }
 
-    /// Notes a row. `may_repeat`: it may have come with another file before.
+    /// Adds a row. `may_repeat` means that it may have occurred in an earlier
+    /// file.
     pub fn note(&mut self, hash: u128, may_repeat: bool) {
         if self.seen.insert(hash) || may_repeat {
             self.again.insert(hash);
         }
     }
 
-    /// The hashes that may come more than once, and surely all that do.
+    /// A filter for the hashes that occur more than once, and a few others.
     pub fn finish(self) -> Filter {
         self.again
     }

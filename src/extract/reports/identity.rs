@@ -1,4 +1,4 @@
-//! What a row is about, and the id that is made of it.
+//! The identity of a row, and the id computed from it.
 
 use csv::StringRecord;
 use xxhash_rust::xxh3::xxh3_128;
@@ -7,35 +7,35 @@ use super::columns::Columns;
 use crate::extract::window::Window;
 use crate::timestamp;
 
-/// Stands before each value that is hashed; no UTF-8 text has it.
+/// Separates hashed values. This byte doesn't occur in UTF-8.
 const SEPARATOR: u8 = 0xff;
 
-/// What tells a row of a report apart from all others for good. Everything
-/// else in the row may be renamed, reassigned or filled in later.
+/// What permanently identifies a row of a report. Everything else in the row
+/// may be renamed, reassigned or filled in later.
 #[derive(Debug, Clone, Copy)]
 pub struct Identity {
-    /// What the row is about: one column after the other, each with those that
-    /// stand in for it where it is empty.
+    /// The columns that identify the row's subject. Each is a list of
+    /// alternatives; the first non-empty one is used.
     pub of: &'static [&'static [&'static str]],
     pub time: RowTime,
 }
 
-/// The time by which a report is windowed, so that rows with one identity come
-/// with one job.
+/// The time by which a report is windowed. Rows with the same identity are
+/// therefore in the same job.
 #[derive(Debug, Clone, Copy)]
 pub enum RowTime {
     Column(&'static str),
-    /// The period that was asked for: the row is a sum over it.
+    /// The requested period, because the row is a sum over it.
     Period,
 }
 
-/// A time as the records carry it, in UTC with milliseconds: its order is that
-/// of time.
+/// A time in the format of the records, in UTC with milliseconds. Its byte
+/// order is that of time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp([u8; 24]);
 
 impl Stamp {
-    /// Reads a cell; none where it holds no time.
+    /// Reads a cell. `None` if it is not a time.
     pub fn of(cell: &str) -> Option<Self> {
         let cell = cell.trim();
         if timestamp::is_canonical(cell.as_bytes()) {
@@ -48,7 +48,7 @@ impl Stamp {
     pub fn at(time: chrono::DateTime<chrono::Utc>) -> Self {
         let mut stamp = [b'9'; 24];
         let text = timestamp::format(time);
-        // Years of more than four digits are later than any other.
+        // Years with more than four digits are later than all others.
         if text.len() == stamp.len() {
             stamp.copy_from_slice(text.as_bytes());
         }
@@ -56,20 +56,20 @@ impl Stamp {
     }
 }
 
-/// What a row is known by.
+/// The key of a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Key {
-    /// Hash of its event and identity.
+    /// The hash of its event and identity.
     pub hash: u128,
-    /// Its time; none where the row is hashed whole.
+    /// The time of the row. `None` if the whole row is hashed.
     pub time: Option<Stamp>,
 }
 
-/// Makes the keys of one file's rows.
+/// Computes the keys of a file's rows.
 pub struct Keys<'a> {
     event: &'static str,
     columns: &'a Columns,
-    /// The columns of each part of the identity, the first choice first.
+    /// The columns of each part of the identity, in order of preference.
     of: Vec<Vec<usize>>,
     time: Option<usize>,
     period: Option<Stamp>,
@@ -77,7 +77,7 @@ pub struct Keys<'a> {
 }
 
 impl<'a> Keys<'a> {
-    /// For the rows of a file with these columns, from a job of this window.
+    /// For a file with these columns, from a job with this window.
     pub fn new(
         event: &'static str,
         identity: &Identity,
@@ -99,7 +99,8 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// The key of a row. One that lacks a part of its identity is hashed whole.
+    /// The key of a row. If part of the identity is missing, the whole row is
+    /// hashed.
     pub fn of(&mut self, row: &StringRecord) -> Key {
         match self.identity(row) {
             Some(time) => Key {
@@ -113,8 +114,8 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// Puts the row's identity into the buffer, as its values are emitted. Its
-    /// time; none where a part of it is missing.
+    /// Writes the identity of the row into the buffer, with values as they are
+    /// emitted. Returns its time, or `None` if part of the identity is missing.
     fn identity(&mut self, row: &StringRecord) -> Option<Stamp> {
         let cell = |column: &usize| {
             row.get(*column)
@@ -137,9 +138,9 @@ impl<'a> Keys<'a> {
         Some(time)
     }
 
-    /// The hash of the event and of each cell that isn't empty, in the order
-    /// of the columns' hashed names: the same row has the same hash in every
-    /// file, also if columns move, or new ones come that are empty.
+    /// Hashes the event and all non-empty cells, in the order of the columns'
+    /// hashed names. The same row then has the same hash in every file, even if
+    /// columns move or empty ones are added.
     fn whole(&mut self, row: &StringRecord) -> u128 {
         self.buffer.clear();
         self.buffer.extend_from_slice(self.event.as_bytes());
@@ -161,8 +162,8 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// The id of a row: its hash, or for the second and later row of a job with
-/// the same one, that of the hash and how many came before.
+/// The id of a row: its hash. If `earlier` rows of the job have the same hash,
+/// it is a hash of both.
 pub fn row_id(hash: u128, earlier: u32) -> [u8; 32] {
     hex(match earlier {
         0 => hash,

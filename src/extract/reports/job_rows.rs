@@ -1,4 +1,4 @@
-//! What is known of a job's rows over all of its parts.
+//! The data kept over all parts of a job.
 
 use super::repeats::Repeats;
 use crate::extract::window::Window;
@@ -7,15 +7,15 @@ use crate::timestamp;
 /// The rows of a job.
 pub struct JobRows {
     pub window: Window,
-    /// The window, as rows have it.
+    /// The window, as it is written in rows.
     pub period: [String; 2],
     pub repeats: Repeats,
-    /// Rows outside of the time of their part.
+    /// The number of rows outside the time of their part.
     pub outside: u64,
 }
 
 impl JobRows {
-    /// For a job of this window and so many parts.
+    /// For a job with this window and number of parts.
     pub fn new(window: Window, parts: usize) -> Self {
         Self {
             window,

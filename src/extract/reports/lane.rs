@@ -1,5 +1,4 @@
-//! One report stream on its way: its windows, in the order of time, and what
-//! has become of each.
+//! The windows of a report stream in order of time, and the progress of each.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,13 +12,13 @@ use super::slots::{self, Job, Slot, Step, Wanted};
 use crate::extract::window::Window;
 use crate::singer::Bookmark;
 
-/// Names within the bookmark.
+/// Members of the bookmark.
 const READ_BACK: &str = "read_back";
 const LOWER_CASE: &str = "lower_case_event";
 const REQUESTED_TODAY: &str = "requested_today";
 const LAST_REQUESTED_AT: &str = "last_requested_at";
 
-/// How many jobs were asked for on a day of UTC.
+/// How many jobs were requested on a UTC day.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Requested {
     day: NaiveDate,
@@ -29,38 +28,38 @@ struct Requested {
 /// The last long lookback that was completed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ReadBack {
-    /// A day of UTC.
+    /// A UTC day.
     pub on: NaiveDate,
     pub hours: u64,
 }
 
 impl ReadBack {
-    /// Whether it serves on another one's day, too.
+    /// Whether it makes another one on the same day unnecessary.
     pub fn covers(self, other: ReadBack) -> bool {
         self.on == other.on && self.hours >= other.hours
     }
 }
 
-/// The windows of one stream.
+/// The windows of a stream.
 #[derive(Debug)]
 pub struct Lane {
     slots: VecDeque<Slot>,
     wanted: Wanted,
-    /// Jobs whose conversations are found.
+    /// Jobs whose conversations have been found.
     found: Vec<Job>,
     requested: Requested,
     last_requested_at: Option<DateTime<Utc>>,
-    /// Jobs that may be asked for per day; none: no limit.
+    /// The maximum number of jobs per day. `None` means no limit.
     budget: Option<u32>,
-    /// Whether the account knows the event by its name in lower case.
+    /// Whether the account knows the event by its lower-case name.
     lower_case: bool,
-    /// The long lookback that is under way, which is noted when all is done.
+    /// The long lookback in progress, saved when all is done.
     reads_back: Option<ReadBack>,
 }
 
 impl Lane {
-    /// Takes up the jobs of an earlier run, and plans windows for the rest of
-    /// the time.
+    /// Continues the jobs of an earlier run, and plans windows for the
+    /// remaining time.
     pub fn new(
         bookmark: &Bookmark,
         wanted: Wanted,
@@ -85,81 +84,82 @@ impl Lane {
         }
     }
 
-    /// Has the bookmark name this long lookback when all is done.
+    /// Saves this long lookback in the bookmark when all is done.
     pub fn note_long_lookback(&mut self, read_back: ReadBack) {
         self.reads_back = Some(read_back);
     }
 
-    /// Whether the event is asked for by its name in lower case.
+    /// Whether the event is requested by its lower-case name.
     pub fn is_lower_case(&self) -> bool {
         self.lower_case
     }
 
-    /// Asks for the event by its other name from here on.
+    /// Uses the event's other name from now on.
     pub fn change_case(&mut self) {
         self.lower_case = !self.lower_case;
     }
 
-    /// Whether the conversations are wanted that windows of it name.
+    /// Whether the conversations named in some windows are wanted.
     pub fn is_searched(&self) -> bool {
         self.slots.iter().any(|slot| slot.conversations)
     }
 
-    /// Forgets the jobs whose conversations are found.
+    /// Forgets the jobs whose conversations have been found.
     pub fn forget_found(&mut self) {
         self.wanted.conversations = None;
         self.found.clear();
     }
 
-    /// The window whose rows come next.
+    /// The window whose rows are written next.
     pub fn head(&self) -> Option<&Slot> {
         self.slots.front()
     }
 
-    /// The window whose rows come next.
+    /// The window whose rows are written next.
     pub fn head_mut(&mut self) -> Option<&mut Slot> {
         self.slots.front_mut()
     }
 
-    /// All windows, in the order of time.
+    /// All windows, in order of time.
     pub fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter()
     }
 
-    /// Whether a window is still to be asked for.
+    /// Whether some windows are not requested yet.
     pub fn has_planned(&self) -> bool {
         self.slots
             .iter()
             .any(|slot| matches!(slot.step, Step::Planned))
     }
 
-    /// The window that is to be asked for next.
+    /// The next window to request.
     pub fn first_planned(&mut self) -> Option<&mut Slot> {
         self.slots
             .iter_mut()
             .find(|slot| matches!(slot.step, Step::Planned))
     }
 
-    /// Whether today's jobs are all asked for.
+    /// Whether all of today's jobs have been requested.
     pub fn is_spent(&self, now: DateTime<Utc>) -> bool {
         let today = self.requested.day == now.date_naive();
         self.budget
             .is_some_and(|budget| today && self.requested.count >= budget)
     }
 
-    /// Number of jobs that were asked for and whose rows aren't out.
+    /// The number of jobs that were requested and whose rows are not written
+    /// yet.
     pub fn under_way(&self) -> usize {
         let planned = |slot: &&Slot| !matches!(slot.step, Step::Planned);
         self.slots.iter().filter(planned).count()
     }
 
-    /// Notes when a request was answered, which may be long after it was
-    /// counted: the rate limit may have held it up.
+    /// Records when a request was answered. This may be long after it was
+    /// counted, because the rate limit may have delayed it.
     pub fn note_answer(&mut self, now: DateTime<Utc>) {
         self.last_requested_at = Some(now);
     }
 
-    /// Counts a request, which is about to be sent.
+    /// Counts a request that is about to be sent.
     pub fn count_request(&mut self, now: DateTime<Utc>) {
         let day = now.date_naive();
         let count = match self.requested.day == day {
@@ -170,8 +170,9 @@ impl Lane {
         self.last_requested_at = Some(now);
     }
 
-    /// Puts windows behind the head for what its job left out. The stream is
-    /// complete only up to each until that is there, too.
+    /// Inserts windows after the head for the times that its job left out.
+    /// Until they are extracted, the stream is complete only up to the start of
+    /// each.
     pub fn insert_holes(&mut self, holes: &[Window]) {
         let Some(head) = self.slots.front_mut() else {
             return;
@@ -190,7 +191,7 @@ impl Lane {
         }
     }
 
-    /// Takes the head away, with which all is done.
+    /// Removes the head, which is done.
     pub fn finish_head(&mut self) -> Option<Slot> {
         let head = self.slots.pop_front()?;
         if head.conversations {
@@ -199,7 +200,7 @@ impl Lane {
         Some(head)
     }
 
-    /// Writes jobs and counts into the bookmark.
+    /// Saves jobs and counts in the bookmark.
     pub fn save(&self, bookmark: &mut Bookmark) {
         slots::save(&self.slots, self.wanted, &self.found, bookmark);
         bookmark.set(REQUESTED_TODAY, json!(self.requested));
@@ -214,12 +215,12 @@ impl Lane {
     }
 }
 
-/// The last long lookback, as far as a bookmark knows.
+/// The last long lookback in a bookmark.
 pub fn last_read_back(bookmark: &Bookmark) -> Option<ReadBack> {
     bookmark.progress(READ_BACK)
 }
 
-/// When a report was last asked for, as far as a bookmark knows.
+/// The last request for a report in a bookmark.
 pub fn last_requested_at(bookmark: &Bookmark) -> Option<DateTime<Utc>> {
     bookmark.progress(LAST_REQUESTED_AT)
 }

@@ -1,4 +1,4 @@
-//! What the columns of a report's files mean.
+//! The meaning of the columns in a report's files.
 
 use csv::StringRecord;
 
@@ -9,29 +9,29 @@ use super::unpack::{BadFile, is_csv};
 use crate::extract::window::Window;
 use crate::singer::RecordWriter;
 
-/// The property that names a row for good.
+/// The property with the permanent id of a row.
 const ROW_ID: &str = "_row_id";
 
-/// The properties that carry the period that was asked for.
+/// The properties with the requested period.
 const PERIOD: [&str; 2] = ["_period_start", "_period_end"];
 
-/// The beginning of an unusable header that is shown, in characters.
+/// How much of an unusable header is shown, in characters.
 const SHOWN_HEADER: usize = 200;
 
-/// The layout of one report stream.
+/// The layout of a report stream.
 #[derive(Clone, Copy)]
 pub struct Layout {
     pub event: &'static str,
     pub aliases: Aliases,
     pub identity: Identity,
-    /// The place of `_row_id`, if it is wanted.
+    /// The position of `_row_id`, if it is selected.
     pub row_id: Option<usize>,
-    /// The places of the period's properties, in reports that have them.
+    /// The positions of the period's properties, in reports that have them.
     pub period: [Option<usize>; 2],
 }
 
 impl Layout {
-    /// For the report of an event whose records are written so.
+    /// The layout for an event's report with these records.
     pub fn new(
         records: &RecordWriter,
         event: &'static str,
@@ -49,18 +49,18 @@ impl Layout {
         }
     }
 
-    /// Makes the keys of a file's rows, from a job of this window.
+    /// Computes the keys of a file's rows, from a job with this window.
     pub fn keys<'a>(&self, columns: &'a Columns, window: Window) -> Keys<'a> {
         Keys::new(self.event, &self.identity, columns, window)
     }
 
-    /// Whether each row says which time it belongs to.
+    /// Whether each row contains its own time.
     pub fn is_windowed_by_row(&self) -> bool {
         matches!(self.identity.time, RowTime::Column(_))
     }
 
-    /// Reads the header of a file's member. None: it is empty, or another kind
-    /// of file beside the report.
+    /// Reads the header of a file's member. `None` if the member is empty, or
+    /// not part of the report.
     ///
     /// # Errors
     /// [`BadFile`].
@@ -82,8 +82,8 @@ impl Layout {
     /// The columns of a member with this header.
     ///
     /// # Errors
-    /// [`BadFile::Foreign`]: none of its columns is known;
-    /// [`BadFile::Unusable`]: it lacks a key.
+    /// [`BadFile::Foreign`] if no column is known; [`BadFile::Unusable`] if a
+    /// key is missing.
     pub fn columns(
         &self,
         records: &RecordWriter,

@@ -1,5 +1,4 @@
-//! What a person sees of a report stream while it is extracted: a line for
-//! each job.
+//! The live lines of a report stream, one for each job.
 
 use std::time::Instant;
 
@@ -8,8 +7,8 @@ use super::slots::{Slot, Step};
 use crate::extract::window::Window;
 use crate::progress::{self, Jobs, time_of};
 
-/// Shows the jobs of each stream on a terminal; `streams` are those of the
-/// tracks, in their order.
+/// Shows the jobs of each stream on a terminal. `streams` are those of the
+/// tracks, in the same order.
 pub fn show(streams: impl Iterator<Item = &'static str>, schedule: &Schedule) {
     for (stream, track) in streams.zip(&schedule.tracks) {
         match track.ended {
@@ -19,7 +18,7 @@ pub fn show(streams: impl Iterator<Item = &'static str>, schedule: &Schedule) {
     }
 }
 
-/// What is told of a stream's windows. No report is asked for before
+/// Describes the windows of a stream. No report is requested before
 /// `next_request`.
 fn of<'a>(slots: impl Iterator<Item = &'a Slot>, next_request: Instant) -> Jobs {
     let mut under_way = Vec::new();
@@ -31,21 +30,22 @@ fn of<'a>(slots: impl Iterator<Item = &'a Slot>, next_request: Instant) -> Jobs 
                 continue;
             }
             Step::Requested { look_at, .. } if at == 0 => {
-                format!("being made, next look at {}", time_of(*look_at))
+                format!("in progress, next check at {}", time_of(*look_at))
             }
-            // Rows leave in the order of time: nobody looks before its turn.
-            Step::Requested { .. } => "asked for, waits for the one before".to_owned(),
+            // Rows are written in order of time, so only the head's job is
+            // polled.
+            Step::Requested { .. } => "requested, waits for the one before".to_owned(),
             Step::Ready { .. } => "ready".to_owned(),
             Step::Writing { .. } => "being read".to_owned(),
         };
-        // The window last: a narrow terminal has no room for it.
+        // The window is last, because narrow terminals have no room for it.
         under_way.push(format!("job {step}: {}", text(slot.window)));
     }
     let next = || time_of(next_request);
     Jobs {
         under_way,
         planned: (planned > 0)
-            .then(|| format!("{planned} more to ask for, the next at {}", next())),
+            .then(|| format!("{planned} more to request, the next at {}", next())),
     }
 }
 

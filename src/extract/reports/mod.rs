@@ -1,16 +1,16 @@
-//! Raw reports: jobs that the server works off, whose rows are CSV files.
+//! Raw reports: jobs that the server processes, with CSV files as their result.
 //!
-//! [`plan`] cuts a stream's time into windows, [`slots`] lines these up with
-//! the jobs of earlier runs, [`lane`] keeps what has become of each,
-//! [`schedule`] says which stream's turn it is, [`engine`] has them asked for
-//! and looked at ([`asking`]) and downloaded ([`download`]), and [`rows`]
-//! writes what is in the files.
+//! [`plan`] cuts the time of a stream into windows, and [`slots`] matches these
+//! with the jobs of earlier runs. [`lane`] tracks the progress of each window.
+//! [`schedule`] decides which stream is next. [`engine`] has the reports
+//! requested and polled ([`asking`]) and downloaded ([`download`]). [`rows`]
+//! writes their content.
 //!
-//! A file is [unpacked](unpack) twice: to [`check`] that it is whole, going by
-//! its [`quotes`], and to write its [rows](csv_rows), whose [`columns`] become
-//! properties as the [`layout`] has it. Each row gets an id that is made of its
-//! [`identity`]; [`repeats`] numbers those that share it, with a [`filter`] and
-//! a [`tally`] in little memory.
+//! A file is [unpacked](unpack) twice: first to [`check`] that it is complete,
+//! based on its [`quotes`], and then to write its [rows](csv_rows). The
+//! [`layout`] maps their [`columns`] to properties. Each row gets an id
+//! computed from its [`identity`]. [`repeats`] numbers rows with the same
+//! identity, with a [`filter`] and a [`tally`] to limit the memory.
 
 mod asking;
 mod check;

@@ -1,44 +1,43 @@
-//! The windows in which a report is asked for.
+//! The windows for which a report is requested.
 
 use chrono::{DateTime, Days, Months, NaiveTime, SubsecRound, TimeDelta, Utc};
 
 use crate::extract::window::Window;
 use crate::freshchat::reports::Part;
 
-/// The API refuses a start that is further back (API document, "Extract a
-/// report").
+/// The API refuses an earlier start (API document, "Extract a report").
 const OLDEST: Months = Months::new(15);
 
-/// Kept from that edge, since windows are asked for long after they were
-/// planned.
+/// A safety margin to that limit, because windows may be requested long after
+/// they were planned.
 const EDGE: TimeDelta = TimeDelta::days(1);
 
-/// Parts whose times are written in whole seconds, or whose end is their last
-/// instant, leave no more between them.
+/// The largest gap between adjacent parts: their times may be in whole seconds,
+/// or their end may be inclusive.
 const COARSEST: TimeDelta = TimeDelta::seconds(1);
 
-/// How a report's time is cut.
+/// How the time of a report is cut.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cut {
-    /// A month at most.
+    /// Into months at most.
     Months,
-    /// 24 hours at most.
+    /// Into 24 hours at most.
     Days,
-    /// Whole UTC days that are over: rows are sums over the window.
+    /// Into complete UTC days, because rows are sums over the window.
     ClosedDays,
 }
 
 impl Cut {
-    /// Windows of the time that make it up, in order; none is empty, and no
-    /// two overlap.
+    /// Splits a window. The resulting windows are in order, not empty, and
+    /// don't overlap.
     pub fn windows(self, whole: Window) -> Vec<Window> {
         let whole = match self {
             Cut::ClosedDays => Window {
                 from: midnight(whole.from),
                 to: midnight(whole.to),
             },
-            // The API's times have no finer resolution: a shorter window would
-            // be empty there.
+            // The API's resolution is no finer. A shorter window would be empty
+            // there.
             Cut::Months | Cut::Days => Window {
                 from: whole.from.trunc_subsecs(3),
                 to: whole.to.trunc_subsecs(3),
@@ -54,10 +53,10 @@ impl Cut {
         windows
     }
 
-    /// The end of the longest window from here, later than its start.
+    /// The end of the longest window that starts here, later than its start.
     fn longest_from(self, from: DateTime<Utc>) -> DateTime<Utc> {
         let to = match self {
-            // A calendar month is what the API allows: 31 days at most.
+            // The API allows a calendar month, which is 31 days at most.
             Cut::Months => from.checked_add_months(Months::new(1)),
             Cut::Days | Cut::ClosedDays => from.checked_add_days(Days::new(1)),
         };
@@ -65,8 +64,8 @@ impl Cut {
     }
 }
 
-/// The times of a job's window that no part of it is about. Parts whose times
-/// the API doesn't say are taken to be about all of it.
+/// The times in a job's window that no part covers. Parts without times are
+/// assumed to cover all of it.
 pub fn holes(job: Window, parts: &[Part]) -> Vec<Window> {
     let mut times = Vec::new();
     for part in parts {
@@ -95,7 +94,7 @@ pub fn holes(job: Window, parts: &[Part]) -> Vec<Window> {
     holes
 }
 
-/// The first time that two parts of a job are both about.
+/// The first time that two parts of a job both cover.
 pub fn overlap(parts: &[Part]) -> Option<Window> {
     let mut reached: Option<DateTime<Utc>> = None;
     for part in parts {
@@ -111,7 +110,7 @@ pub fn overlap(parts: &[Part]) -> Option<Window> {
     None
 }
 
-/// The earliest start that the API takes now.
+/// The earliest start that the API accepts now.
 pub fn oldest_start(now: DateTime<Utc>) -> DateTime<Utc> {
     now.checked_sub_months(OLDEST)
         .unwrap_or(DateTime::<Utc>::MIN_UTC)

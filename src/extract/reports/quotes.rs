@@ -1,21 +1,20 @@
-//! Whether a CSV file is whole, told from its quotes alone.
+//! Checks whether a CSV file is complete, based on its quotes.
 
 use std::io::{self, Read};
 
 use memchr::{memchr, memchr3, memrchr3};
 
-/// The longest cell, in bytes: far more than any message has.
+/// The maximum length of a cell in bytes, far more than any message has.
 const LONGEST_CELL: u64 = 16 << 20;
 
-/// A reader that looks at what goes through it, and fails behind the first
-/// sign of damage: text behind a closing quote, which a quote without its
-/// partner leads to, and cells of an absurd length. Both would make one row of
-/// many.
+/// A reader that checks what it reads, and fails after the first sign of
+/// damage: text after a closing quote, as an unpaired quote causes, or a cell
+/// of absurd length. Either would merge many rows into one.
 pub struct Checked<R> {
     inner: R,
     quotes: Quotes,
-    /// What is wrong with what was read: the header in it may still show that
-    /// this is no report.
+    /// The damage in what was read. It is reported at the next read, because
+    /// the header before it may still show that this is not a report.
     damage: Option<io::Error>,
 }
 
@@ -28,16 +27,16 @@ impl<R: Read> Checked<R> {
         }
     }
 
-    /// Reads what is left, and checks that the last quote was closed.
+    /// Reads the rest, and checks that the last quote was closed.
     ///
     /// # Errors
-    /// The content can't be read, or is damaged.
+    /// If the content can't be read, or is damaged.
     pub fn finish(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         while self.read(buffer)? > 0 {}
         self.quotes.finish()
     }
 
-    /// Whether what was read ends with the end of a line.
+    /// Whether the content read so far ends with a newline.
     pub fn ends_line(&self) -> bool {
         matches!(self.quotes.last, Some(b'\n' | b'\r'))
     }
@@ -54,11 +53,11 @@ impl<R: Read> Read for Checked<R> {
     }
 }
 
-/// Where in a CSV file the bytes so far have led.
+/// The parser state after the bytes so far.
 #[derive(Default)]
 struct Quotes {
     place: Place,
-    /// Number of bytes so far.
+    /// The number of bytes so far.
     passed: u64,
     /// Where the current cell begins.
     cell: u64,
@@ -76,7 +75,8 @@ enum Place {
     /// Within a cell without quotes, where a quote is a character.
     Plain,
     Quoted,
-    /// Behind a quote in a quoted cell: its end, or the first half of a quote.
+    /// After a quote in a quoted cell: either its end, or the first half of an
+    /// escaped quote.
     Closing,
 }
 
@@ -112,24 +112,26 @@ impl Quotes {
         self.passed += bytes.len() as u64;
         self.last = bytes.last().copied().or(self.last);
         if self.too_long || self.passed - self.cell > LONGEST_CELL {
-            return Err(self.problem("more than 16 MiB are in, or in front of,", 0));
+            return Err(self.problem("more than 16 MiB in or before", 0));
         }
         Ok(())
     }
 
-    /// Ends the current cell at this byte of those at hand, behind which the
-    /// next one begins.
+    /// Ends the current cell at this position of the current bytes. The next
+    /// cell begins after it.
     fn end_cell(&mut self, at: usize) {
         let end = self.passed + at as u64;
         self.too_long |= end - self.cell > LONGEST_CELL;
         self.cell = end + 1;
     }
 
-    /// Passes what has no quotes up to the next one, and that; where to go on.
+    /// Passes text without quotes, up to and including the next quote. Returns
+    /// the position to continue from.
     fn plain(&mut self, bytes: &[u8], from: usize) -> usize {
         let quote = memchr(b'"', &bytes[from..]).map(|quote| from + quote);
         let plain = &bytes[from..quote.unwrap_or(bytes.len())];
-        // Cells between the first and the last end are as short as these bytes.
+        // Cells between the first and the last separator are shorter than these
+        // bytes.
         if let Some(first) = memchr3(b',', b'\n', b'\r', plain) {
             self.end_cell(from + first);
         }
@@ -173,7 +175,7 @@ fn ends_cell(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    /// The problem of a text that comes in pieces of this length.
+    /// The problem found in a text that is read in pieces of this length.
     fn check(text: &[u8], piece: usize) -> Option<String> {
         let mut checked = Checked::new(text);
         let finished = checked.finish(&mut vec![0; piece]);

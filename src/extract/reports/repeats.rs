@@ -1,4 +1,4 @@
-//! Tells rows of one job apart that share their identity.
+//! Numbers the rows of a job that share their identity.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -9,16 +9,16 @@ use super::filter::{Counting, Filter};
 use super::identity::{Key, Stamp};
 use super::tally::{IN_MEMORY, Tally};
 
-/// Bytes of the log that are written at once.
+/// How many bytes of the log are written at once.
 const CHUNK: usize = 64 * 1024;
 
 /// Numbers the rows of a job that share an identity, in the order of its parts.
 ///
-/// Rows that share an identity have the same time. As long as the rows of a
-/// part come in the order of their times, forwards or backwards, only those of
-/// the current time are remembered. Where they don't, a pass over the part's
-/// file finds the rows that may share theirs ([`Counting`]), and these are
-/// counted. Memory is bounded either way, whatever the job's length.
+/// Rows with the same identity have the same time. While the rows of a part are
+/// sorted by time, in either direction, only those of the current time are
+/// remembered. If they are not sorted, a pass over the part's file finds the
+/// rows that may share their identity ([`Counting`]), and only these are
+/// counted. In both cases, memory is bounded for any length of the job.
 pub struct Repeats {
     earlier: Earlier,
     numbering: Numbering,
@@ -30,7 +30,7 @@ enum Numbering {
 }
 
 impl Repeats {
-    /// For a job of so many parts.
+    /// For a job with this many parts.
     pub fn new(parts: usize) -> Self {
         Self {
             earlier: Earlier {
@@ -45,17 +45,16 @@ impl Repeats {
         }
     }
 
-    /// Begins with the next part.
+    /// Begins the next part.
     ///
     /// # Errors
-    /// A temporary file can't be made or written.
+    /// If a temporary file can't be created or written.
     pub fn begin_part(&mut self) -> io::Result<()> {
         self.numbering = Numbering::InOrder(InOrder::default());
         self.earlier.close_part()
     }
 
-    /// A tracker of the part's order, which is told of its rows before they
-    /// are numbered.
+    /// Checks the order of the part's rows before they are numbered.
     pub fn order(&self) -> Order<'_> {
         Order {
             earlier: &self.earlier,
@@ -63,11 +62,11 @@ impl Repeats {
         }
     }
 
-    /// Goes by the part's rows that may share their identity, whatever their
-    /// order.
+    /// Switches to counting the part's rows that may share their identity, in
+    /// any order.
     ///
     /// # Errors
-    /// A temporary file can't be made, read or written.
+    /// If a temporary file can't be created, read or written.
     pub fn count(&mut self, again: Filter) -> io::Result<()> {
         let mut tally = Tally::default();
         self.earlier.replay(|hash| match again.contains(hash) {
@@ -78,11 +77,11 @@ impl Repeats {
         Ok(())
     }
 
-    /// How many rows with the same identity came before this one in the job.
-    /// None: the part is out of order, and has to be counted.
+    /// How many rows with the same identity came before in the job. `None` if
+    /// the part is out of order, and must be counted.
     ///
     /// # Errors
-    /// A temporary file can't be made, read or written.
+    /// If a temporary file can't be created, read or written.
     pub fn number(&mut self, key: Key) -> io::Result<Option<u32>> {
         match &mut self.numbering {
             Numbering::InOrder(rows) => Ok(rows.number(key, &self.earlier)),
@@ -91,40 +90,40 @@ impl Repeats {
         }
     }
 
-    /// Notes a row that was written, for the parts behind.
+    /// Records a written row, for the parts that follow.
     ///
     /// # Errors
-    /// A temporary file can't be made or written.
+    /// If a temporary file can't be created or written.
     pub fn written(&mut self, key: Key) -> io::Result<()> {
         self.earlier.note(key)
     }
 }
 
-/// Looks at a part's rows before they are numbered.
+/// Checks the rows of a part before they are numbered.
 pub struct Order<'a> {
     earlier: &'a Earlier,
     rows: InOrder,
 }
 
 impl Order<'_> {
-    /// Whether this row follows the ones before, and can't have come with an
+    /// Whether this row continues the order, and can't have occurred in an
     /// earlier part.
     pub fn follows(&mut self, key: Key) -> bool {
         self.rows.number(key, self.earlier).is_some()
     }
 
-    /// Notes a row of a part that is out of order.
+    /// Adds a row of a part that is out of order.
     pub fn note(&self, key: Key, counting: &mut Counting) {
         counting.note(key.hash, self.earlier.parts.may_have(key));
     }
 }
 
-/// Rows in the order of their times.
+/// Rows sorted by time.
 #[derive(Default)]
 struct InOrder {
     time: Option<Stamp>,
     direction: Option<Ordering>,
-    /// Those of the current time.
+    /// The rows of the current time.
     seen: HashMap<u128, u32>,
 }
 
@@ -147,17 +146,17 @@ impl InOrder {
     }
 }
 
-/// The rows of the parts before, as far as later ones may share their identity.
+/// The rows of earlier parts with which later ones may share their identity.
 struct Earlier {
-    /// Whether parts come behind, so that rows have to be noted.
+    /// Whether more parts follow, so that rows must be recorded.
     logged: bool,
     parts: Span,
-    /// The part at hand, which is not among those.
+    /// The current part, which is not included in `parts`.
     part: Span,
     /// The hashes of all rows so far.
     log: Option<File>,
     buffer: Vec<u8>,
-    /// Bytes of the log that are of the parts before.
+    /// The length of the log for earlier parts, in bytes.
     length: u64,
 }
 
@@ -189,7 +188,7 @@ impl Earlier {
         Ok(())
     }
 
-    /// Puts the part at hand to those before.
+    /// Adds the current part to the earlier ones.
     fn close_part(&mut self) -> io::Result<()> {
         self.write_buffer()?;
         if let Some(log) = &mut self.log {
@@ -201,7 +200,7 @@ impl Earlier {
         Ok(())
     }
 
-    /// Calls `each` with the hash of each row of the parts before.
+    /// Calls `each` with the hash of each row of earlier parts.
     fn replay(&mut self, mut each: impl FnMut(u128) -> io::Result<()>) -> io::Result<()> {
         let Some(log) = &mut self.log else {
             return Ok(());
@@ -217,12 +216,12 @@ impl Earlier {
     }
 }
 
-/// The times of some rows.
+/// The time range of some rows.
 #[derive(Default)]
 struct Span {
     first: Option<Stamp>,
     last: Option<Stamp>,
-    /// Whether some have none.
+    /// Whether some rows have no time.
     timeless: bool,
 }
 
@@ -232,7 +231,7 @@ impl Span {
         self.last = self.last.max(last);
     }
 
-    /// Whether a row may be among these, going by its time.
+    /// Whether a row with this time may be among them.
     fn may_have(&self, key: Key) -> bool {
         match key.time {
             None => self.timeless,
@@ -247,7 +246,7 @@ mod tests {
 
     use super::*;
 
-    /// Numbers rows, each a time (0: none) and a hash, as a writer does.
+    /// Numbers rows as a writer does. Each is a time (0 for none) and a hash.
     fn number(parts: &[&[(i64, u128)]]) -> Vec<u32> {
         let mut repeats = Repeats::new(parts.len());
         let mut numbers = Vec::new();

@@ -1,4 +1,4 @@
-//! A report stream of a run, and a job of it that is done.
+//! A report stream of a run, and a finished job of it.
 
 use super::rows::RowWriter;
 use super::slots::Job;
@@ -7,23 +7,24 @@ use crate::freshchat::reports::Part;
 use crate::singer::RecordWriter;
 use crate::streams::{ReportSource, Stream};
 
-/// One report stream of a run.
+/// A report stream of a run.
 pub struct ReportRun<'a> {
     pub stream: &'static Stream,
     pub source: &'static ReportSource,
     pub api: Api<'a>,
     pub writer: RecordWriter,
-    /// Whether its rows are wanted, and not only the conversations that they name.
+    /// Whether its rows are wanted, and not only the conversations that they
+    /// name.
     pub selected: bool,
-    /// Whether to begin at the start date whatever the bookmark says.
+    /// Whether to start at the start date, whatever the bookmark.
     pub full_table: bool,
 }
 
-/// A job that is done, and what is wanted of it.
+/// A finished job, and what is wanted from it.
 pub struct Ready {
-    /// The place of its track, ...
+    /// The index of its track, ...
     pub at: usize,
-    /// ... whose writer this is.
+    /// ... and the writer of that track.
     pub writer: RowWriter,
     pub job: Job,
     pub parts: Vec<Part>,

@@ -19,17 +19,17 @@ use crate::extract::ids::Ids;
 use crate::freshchat::clock;
 use crate::singer::{Output, RecordWriter};
 
-/// Written at once, in bytes.
+/// How many bytes are written at once.
 const BATCH: usize = 64 * 1024;
 
-/// The property that names the conversation of a row.
+/// The column with the conversation of a row.
 const CONVERSATION_ID: &str = "conversation_id";
 
-/// Why the rows of a file weren't written to the end.
+/// Why not all rows of a file were written.
 #[derive(Debug)]
 pub enum RowError {
     File(BadFile),
-    /// A temporary file can't be made, read or written.
+    /// A temporary file can't be created, read or written.
     Local(io::Error),
     Run(Error),
 }
@@ -37,7 +37,7 @@ pub enum RowError {
 /// Why a pass over a file ended early.
 enum Halt {
     Error(RowError),
-    /// At this row, counted from 0: the file is out of order.
+    /// The file is out of order at this row, counted from 0.
     OutOfOrder(u64),
 }
 
@@ -53,7 +53,7 @@ impl From<BadFile> for Halt {
     }
 }
 
-/// The time that a part is about.
+/// The time range of a part.
 pub struct Bounds {
     pub from: Stamp,
     pub to: Stamp,
@@ -67,7 +67,7 @@ impl Bounds {
     }
 }
 
-/// Writes the files of one report stream.
+/// Writes the files of a report stream.
 pub struct RowWriter {
     records: RecordWriter,
     layout: Layout,
@@ -85,17 +85,17 @@ impl RowWriter {
         Self { records, layout }
     }
 
-    /// Number of rows written.
+    /// The number of rows written.
     pub fn written(&self) -> u64 {
         self.records.written()
     }
 
-    /// Whether a row is a sum over the period that was asked for.
+    /// Whether rows are sums over the requested period.
     pub fn sums_over_period(&self) -> bool {
         self.layout.period.iter().any(Option::is_some)
     }
 
-    /// Begins with the next part of a job.
+    /// Begins the next part of a job.
     ///
     /// # Errors
     /// [`RowError::Local`].
@@ -103,7 +103,7 @@ impl RowWriter {
         job.repeats.begin_part().map_err(RowError::Local)
     }
 
-    /// Reads the file of a part to its end without writing any row; see
+    /// Reads the file of a part completely, without writing any rows; see
     /// [`check`].
     ///
     /// # Errors
@@ -117,7 +117,8 @@ impl RowWriter {
         check(&self.layout, &self.records, file, most, job)
     }
 
-    /// Writes all rows of a part's file, which was [checked](Self::check).
+    /// Writes all rows of a part's file, which must have been
+    /// [checked](Self::check).
     ///
     /// # Errors
     /// See [`RowError`].
@@ -165,7 +166,7 @@ impl RowWriter {
         Ok(counting.finish())
     }
 
-    /// Adds the conversations that a file names, which was checked.
+    /// Collects the conversations that a checked file names.
     ///
     /// # Errors
     /// See [`RowError`].
@@ -188,7 +189,7 @@ impl RowWriter {
         })
     }
 
-    /// Writes the rows from the `first` one on; those before are only numbered.
+    /// Writes the rows from number `first`. Earlier ones are only numbered.
     fn write_from(
         &mut self,
         first: u64,
@@ -251,8 +252,8 @@ impl RowWriter {
         self.records.warn_once(
             "\0identity",
             &format!(
-                "a row lacks one of `{names}`: its `_row_id` is made of all its cells, and is \
-                 another one if any of them changes"
+                "a row lacks one of `{names}`: its `_row_id` is computed from all its cells, and \
+                 changes if any of them does"
             ),
         );
     }
@@ -280,7 +281,8 @@ impl RowWriter {
             .unknown
             .iter()
             .map(|(name, at)| (Cow::Borrowed(name.as_str()), *at));
-        // Cells behind the header's last column have no name but their place.
+        // Cells after the last column of the header have no name, only a
+        // position.
         let nameless = (columns.hashed.len()..row.len()).map(|at| (Cow::Owned(nameless(at)), at));
         let unknown = named
             .chain(nameless)

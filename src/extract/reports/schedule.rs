@@ -1,4 +1,4 @@
-//! What the report streams of a run do next, whichever thread does it.
+//! Decides what the report streams of a run do next, for all threads.
 
 use std::time::{Duration, Instant};
 
@@ -17,52 +17,53 @@ use crate::freshchat::clock;
 use crate::singer::Bookmark;
 use crate::streams::{ReportSource, STREAMS, Source, Stream};
 
-/// Jobs that are under way at once, of all streams: each stands in the state,
-/// which stays under 64 KiB. At one request a minute, it is hours until so
-/// many are.
+/// The maximum number of unfinished jobs over all streams. Each is in the
+/// state, which must stay below 64 KiB. At one request per minute, it takes
+/// hours to reach this.
 const MOST_UNDER_WAY: usize = 200;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// A lookback that is longer than this is applied by one run of a UTC day; the
-/// others go back this far.
+/// A longer lookback is used by one run per UTC day. The other runs go back
+/// only this far.
 const DAILY_FROM: Duration = Duration::from_secs(48 * 3600);
 
-/// The report streams of a run, as far as threads change them.
+/// The part of the report streams that threads change.
 pub struct Schedule {
     pub tracks: Vec<Track>,
-    /// No report is asked for before.
+    /// The earliest time of the next request for a report.
     pub next_request: Instant,
-    /// Since when reports are refused for a limit, without a word on how long.
+    /// Since when requests have been refused because of the rate limit, without
+    /// a wait in the answer.
     pub spent_since: Option<Instant>,
     pub stopped: bool,
-    /// Why a report isn't complete that conversations are searched for in.
+    /// The error of an incomplete report that was searched for conversations.
     pub unsearched: Option<Error>,
     /// The stream whose turn it is.
     turn: usize,
 }
 
-/// One report stream.
+/// A report stream.
 pub struct Track {
     pub lane: Lane,
-    /// Away while the stream's rows are written.
+    /// `None` while the stream's rows are being written.
     pub writer: Option<RowWriter>,
     pub ended: Option<(Result<()>, Duration)>,
-    /// Whether the event was asked for by both of its names.
+    /// Whether the event was requested by both of its names.
     pub tried_both_names: bool,
 }
 
-/// What the asking thread does next.
+/// What the request thread does next.
 pub enum Action {
     Request(usize),
     Look(usize, Job),
-    /// Nothing before then; none: until a writer is done.
+    /// Wait until this time or, without one, until a writer is done.
     Wait(Option<Instant>),
     Finished,
 }
 
 impl Schedule {
-    /// The schedule of these streams, of which each is to be begun.
+    /// A schedule for streams that are yet to begin.
     pub fn new(run: &Run, tracks: Vec<Track>) -> Self {
         Self {
             tracks,
@@ -74,7 +75,7 @@ impl Schedule {
         }
     }
 
-    /// Whether conversations are yet to be found.
+    /// Whether more conversations may be found.
     pub fn is_searched(&self) -> bool {
         let mut tracks = self.tracks.iter();
         tracks.any(|track| track.ended.is_none() && track.lane.is_searched())
@@ -84,8 +85,8 @@ impl Schedule {
         self.stopped || self.tracks.iter().all(|track| track.ended.is_some())
     }
 
-    /// Looks first for a stream to ask for, since there is a minute between
-    /// two requests, and then for a job to look at.
+    /// First tries to request a report, because requests are a minute apart,
+    /// and then to poll a job.
     pub fn next_action(&mut self) -> Action {
         if self.is_finished() {
             return Action::Finished;
@@ -100,7 +101,7 @@ impl Schedule {
             next = Some(self.next_request);
         }
         for (at, track) in self.tracks.iter().enumerate() {
-            // Only the head's rows are waited for.
+            // Only the head's job is needed now.
             let head = track.lane.head().filter(|_| track.ended.is_none());
             if let Some(Step::Requested { job, look_at }) = head.map(|slot| &slot.step) {
                 if *look_at <= now {
@@ -112,21 +113,21 @@ impl Schedule {
         Action::Wait(next)
     }
 
-    /// The next stream, in turn, that a report may be asked for.
+    /// The next stream, in turn, for which a report may be requested.
     fn next_to_ask(&self) -> Option<usize> {
         let count = self.tracks.len();
         let under_way: usize = self.tracks.iter().map(|track| track.lane.under_way()).sum();
         let mut turns = (self.turn..self.turn + count).map(|at| at % count);
         turns.find(|at| {
             let track = &self.tracks[*at];
-            // A window that its whole stream waits for is always asked for.
+            // A window that blocks its whole stream is always requested.
             let head = track.lane.head().map(|slot| &slot.step);
             let urgent = matches!(head, Some(Step::Planned));
             track.can_ask() && (urgent || under_way < MOST_UNDER_WAY)
         })
     }
 
-    /// A head that is ready; it is being written from here on.
+    /// Takes a head that is ready, and marks it as being written.
     pub fn take_ready(&mut self) -> Option<Ready> {
         for (at, track) in self.tracks.iter_mut().enumerate() {
             let slot = track.lane.head_mut().filter(|_| track.ended.is_none());
@@ -157,7 +158,7 @@ impl Track {
         self.ended.is_none() && self.lane.has_planned() && !self.lane.is_spent(clock::now())
     }
 
-    /// Whether nothing is left to do, or nothing today.
+    /// Whether nothing is left to do, at all or for today.
     pub fn is_done(&self, event: &str) -> bool {
         if self.ended.is_some() {
             return false;
@@ -166,8 +167,8 @@ impl Track {
             None => true,
             Some(Step::Planned) if self.lane.is_spent(clock::now()) => {
                 log::warn!(
-                    "report {event}: today's jobs are all asked for; it goes on with the first \
-                     run after midnight UTC"
+                    "report {event}: all of today's jobs are used; the first run after midnight \
+                     UTC continues"
                 );
                 true
             }
@@ -176,7 +177,7 @@ impl Track {
     }
 }
 
-/// The lane of a report, which may be searched for conversations.
+/// The lane of a report, whose rows may be searched for conversations.
 ///
 /// # Errors
 /// Those of [`Run::started_at`].
@@ -185,7 +186,7 @@ pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Res
     let conversations = conversations.filter(|_| report.source.names_conversations);
     let mut lookback = lookback(run, report.source);
     let started_at = run.started_at()?;
-    // Due is a long one that this day had not, or not as long.
+    // A long lookback is due if this day had none that was at least as long.
     let long = (lookback > DAILY_FROM).then(|| ReadBack {
         on: started_at.date_naive(),
         hours: lookback.as_secs() / 3600,
@@ -195,7 +196,7 @@ pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Res
     if long.is_some() && due.is_none() {
         lookback = DAILY_FROM;
     }
-    // With one lookback for both, one job serves both.
+    // With the same lookback for both, one job serves both.
     if conversations.is_some() {
         lookback = lookback.max(search_lookback(run.settings));
     }
@@ -221,9 +222,9 @@ pub fn lane(run: &Run, report: &ReportRun, conversations: Option<Search>) -> Res
     Ok(lane)
 }
 
-/// How far before its bookmark a report is read again: as the setting has it,
-/// or for as long as its rows may change. It leaves half of the day's jobs to
-/// what is new.
+/// How far before its bookmark a report is read again: as set, or as long as
+/// its rows may change. It uses at most half of the day's jobs, to leave the
+/// rest for new rows.
 fn lookback(run: &Run, source: &ReportSource) -> Duration {
     let wanted = run.settings.report_lookback.of(source);
     let budget = run.settings.report_jobs_per_event_per_day;
@@ -233,7 +234,7 @@ fn lookback(run: &Run, source: &ReportSource) -> Duration {
     let most = DAY * (budget / 2);
     if wanted > most {
         log::warn!(
-            "report {}: {} h before the bookmark are read again, and not {}, since \
+            "report {}: the lookback is {} h instead of {} h, because \
              `report_jobs_per_event_per_day` is {budget}",
             source.event,
             most.as_secs() / 3600,
@@ -243,7 +244,7 @@ fn lookback(run: &Run, source: &ReportSource) -> Duration {
     wanted.min(most)
 }
 
-/// How far back the reports are searched for conversations again.
+/// How far back the reports are searched again for conversations.
 pub fn search_lookback(settings: &Settings) -> Duration {
     let lookback = |stream: &Stream| match &stream.source {
         Source::Report(source) if source.names_conversations => {
@@ -256,14 +257,16 @@ pub fn search_lookback(settings: &Settings) -> Duration {
 }
 
 /// The rows of a stream: from its bookmark minus the lookback, or from the
-/// start date, but no further back than the API takes.
+/// start date, but no earlier than the API accepts.
 fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) -> Result<Rows> {
     let event = report.source.event;
     let reached = bookmark.value().filter(|_| !report.full_table);
     let window = run.window(report.stream.name, reached, lookback)?;
     let oldest = oldest_start(run.started_at()?);
     if window.from < oldest {
-        log::warn!("report {event}: the API gives no rows before {oldest}; it starts there");
+        log::warn!(
+            "report {event}: the API has no rows from before {oldest}; reading starts there"
+        );
     }
     let whole = Window {
         from: window.from.max(oldest),
@@ -272,8 +275,8 @@ fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) 
     Ok(Rows { reached, whole })
 }
 
-/// How long the requests of earlier runs still hold up the first one, whatever
-/// stream they were for.
+/// How long the first request must still wait because of earlier runs'
+/// requests, for any stream.
 fn wait_of_earlier_runs(run: &Run) -> Duration {
     let interval = run.settings.report_request_interval;
     let bookmarks = STREAMS
@@ -287,7 +290,7 @@ fn wait_of_earlier_runs(run: &Run) -> Duration {
     };
     let passed = (clock::now() - last).max(TimeDelta::zero());
     let passed = passed.to_std().unwrap_or_default();
-    // Each of the two times may be too early by so much.
+    // Each of the two times may be too early by this much.
     let unsure = clock::RESOLUTION.min(interval);
     interval.saturating_sub(passed.saturating_sub(unsure))
 }

@@ -1,4 +1,4 @@
-//! The windows of one report, and the jobs that were asked for them.
+//! The windows of a report, and the jobs requested for them.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -13,20 +13,21 @@ use crate::freshchat::reports::Part;
 use crate::singer::{Bookmark, Output};
 use crate::streams::STREAMS;
 
-/// A job from an earlier run that is older than this is asked for anew: rows
-/// that arrived late are not in it.
+/// Older jobs from earlier runs are requested again, because they lack rows
+/// that arrived late.
 const OLDEST_JOB: TimeDelta = TimeDelta::hours(24);
 
-/// How often one window is asked for before its stream fails.
+/// How often a window is requested before its stream fails.
 const MOST_JOBS: u32 = 3;
 
-/// Names within the bookmark.
+/// Members of the bookmark.
 const JOBS: &str = "jobs";
 const JOBS_FROM: &str = "jobs_from";
-/// Jobs of which only the conversations are wanted that they name. They stay
-/// until those are read, so that a run that is stopped before asks for none anew.
+/// Jobs that are needed only for the conversations that they name. They are
+/// kept until these are read, so that a run that continues after a stop doesn't
+/// request them again.
 const JOBS_OF_CONVERSATIONS: &str = "jobs_of_conversations";
-/// A job, as the bookmark keeps it from the moment of the API's answer.
+/// A job, saved in the bookmark as soon as the API has accepted it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
     pub id: String,
@@ -36,7 +37,7 @@ pub struct Job {
 }
 
 impl Job {
-    /// The time that was asked for.
+    /// The requested time.
     pub fn window(&self) -> Window {
         Window {
             from: self.from,
@@ -45,7 +46,7 @@ impl Job {
     }
 }
 
-/// What is wanted of a report.
+/// What is wanted from a report.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     /// The rows, for the report's own stream.
@@ -54,46 +55,47 @@ pub struct Wanted {
     pub conversations: Option<Search>,
 }
 
-/// The time whose reports are searched for conversations.
+/// The time to search for conversations in the reports.
 #[derive(Debug, Clone, Copy)]
 pub struct Search {
     pub window: Window,
-    /// Whether an earlier run began with just this window: its jobs are what
-    /// is wanted.
+    /// Whether an earlier run began with exactly this window, so that its jobs
+    /// can be used.
     pub resumed: bool,
 }
 
-/// The rows that are wanted of a report.
+/// The rows that are wanted from a report.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows {
-    /// The bookmark; none where there is none to go by.
+    /// The bookmark, if there is one.
     pub reached: Option<DateTime<Utc>>,
-    /// From the bookmark minus the lookback, or from the start date, on.
+    /// From the bookmark minus the lookback, or from the start date.
     pub whole: Window,
 }
 
-/// One window of the stream.
+/// A window of the stream.
 #[derive(Debug)]
 pub struct Slot {
     pub window: Window,
     /// Whether its rows are wanted.
     pub rows: bool,
-    /// Whether the conversations are wanted that it names.
+    /// Whether the conversations that it names are wanted.
     pub conversations: bool,
-    /// Up to where the stream is complete when its rows are out.
+    /// The time up to which the stream is complete when its rows are written.
     pub complete_to: DateTime<Utc>,
-    /// Whether it is what another job left out.
+    /// Whether another job left this window out.
     pub is_hole: bool,
-    /// Answers to its job that were doubted: it was looked at again.
+    /// How many doubtful answers its job gave. The job is polled again after
+    /// one.
     pub doubts: u32,
-    /// Jobs of this window that came to nothing.
+    /// How many jobs of this window failed.
     pub failed_jobs: u32,
-    /// Requests for a job that were not answered with one.
+    /// How many requests for a job failed.
     pub failed_requests: u32,
     pub step: Step,
 }
 
-/// What has become of a window.
+/// The progress of a window.
 #[derive(Debug)]
 pub enum Step {
     Planned,
@@ -126,7 +128,7 @@ impl Slot {
         }
     }
 
-    /// Its job, where one was asked for.
+    /// The job, if one was requested.
     pub fn job(&self) -> Option<&Job> {
         match &self.step {
             Step::Planned => None,
@@ -146,7 +148,8 @@ impl Slot {
         }
     }
 
-    /// Gives the job up, to be asked for anew. False: that was the last one.
+    /// Gives up the job, and plans the window again. Returns false if the limit
+    /// is reached.
     pub fn redo(&mut self) -> bool {
         self.failed_jobs += 1;
         self.doubts = 0;
@@ -155,8 +158,8 @@ impl Slot {
     }
 }
 
-/// Writes the jobs into the bookmark; those whose conversations are `found`
-/// stand with those of which only these are wanted.
+/// Saves the jobs in the bookmark. Those in `found` are saved with the jobs
+/// that are needed only for conversations.
 pub fn save(slots: &VecDeque<Slot>, wanted: Wanted, found: &[Job], bookmark: &mut Bookmark) {
     let jobs = |of_rows: bool| {
         let slots = slots.iter().filter(move |slot| slot.rows == of_rows);
@@ -164,7 +167,8 @@ pub fn save(slots: &VecDeque<Slot>, wanted: Wanted, found: &[Job], bookmark: &mu
     };
     if wanted.rows.is_some() {
         let first = slots.iter().find(|slot| slot.rows);
-        // Windows before the first job are planned again where one was given up.
+        // If a job was given up, the windows before the first remaining one are
+        // planned again.
         let from = first.filter(|_| jobs(true).next().is_some());
         let from = from.map(|slot| json!(slot.window.from));
         set_or_remove(bookmark, JOBS_FROM, from);
@@ -176,8 +180,8 @@ pub fn save(slots: &VecDeque<Slot>, wanted: Wanted, found: &[Job], bookmark: &mu
     }
 }
 
-/// The bookmarks of those streams that have jobs whose conversations were
-/// found, and are read now, without them.
+/// The bookmarks of streams that have jobs whose conversations were found and
+/// read, with these jobs removed.
 pub fn forget_found(output: &Output) -> impl Iterator<Item = (&'static str, Bookmark)> {
     STREAMS.iter().filter_map(|stream| {
         let mut bookmark = output.bookmark(stream.name);
@@ -199,7 +203,7 @@ fn set_or_remove(bookmark: &mut Bookmark, name: &str, value: Option<Value>) {
     }
 }
 
-/// Jobs of an earlier run that are of use yet, in the order of time.
+/// The useful jobs of an earlier run, in order of time.
 fn jobs(
     bookmark: &Bookmark,
     name: &str,
@@ -210,14 +214,14 @@ fn jobs(
     jobs.retain(|job| is_of_use(job) && job.from < job.to);
     jobs.sort_by_key(|job| job.from);
     for job in &mut jobs {
-        // A clock that went ahead must not keep a job from growing too old.
+        // Otherwise, if the clock was ahead, a job would never be too old.
         job.requested_at = job.requested_at.min(now);
     }
     jobs
 }
 
-/// The windows of a report: those of its rows, and before them those of which
-/// only the conversations are wanted.
+/// The windows of a report: first those that are needed only for conversations,
+/// and then those of its rows.
 pub fn plan(
     bookmark: &Bookmark,
     wanted: Wanted,
@@ -236,8 +240,8 @@ pub fn plan(
     let Some(Search { window, resumed }) = wanted.conversations else {
         return of_rows;
     };
-    // A job that was asked for before all of its rows were there is of no use
-    // to another search, which goes on behind it.
+    // A job that was requested before all of its rows had arrived is useless to
+    // another search, which starts after it.
     let is_settled = |job: &Job| job.requested_at - lookback >= job.to;
     let mut known = jobs(bookmark, JOBS_OF_CONVERSATIONS, now, |job| {
         job.window().overlaps(window) && (resumed || is_settled(job))
@@ -253,7 +257,7 @@ pub fn plan(
     for slot in &mut of_rows {
         slot.conversations = slot.window.overlaps(uncovered);
     }
-    // Up to where the windows of the rows serve the search, too.
+    // From here on, the windows of the rows serve the search too.
     let first = of_rows.front().map_or(window.to, |slot| slot.window.from);
     let rest = Window {
         to: first.max(covered_to).min(window.to),
@@ -268,7 +272,8 @@ pub fn plan(
     slots
 }
 
-/// Up to where the jobs, which are in order, cover a window from its start on.
+/// The time up to which the jobs, which are in order, cover a window without a
+/// gap.
 fn covered_to(window: Window, jobs: &[Job]) -> DateTime<Utc> {
     jobs.iter()
         .fold(window.from, |to, job| match job.from <= to {
@@ -277,8 +282,8 @@ fn covered_to(window: Window, jobs: &[Job]) -> DateTime<Utc> {
         })
 }
 
-/// The jobs where they are, and windows for the time that no job covers.
-/// `resume_at` is where the earlier run stood.
+/// The jobs, and new windows for the time that no job covers. `resume_at` is
+/// the position of the earlier run.
 fn fill(
     cut: Cut,
     jobs: Vec<Job>,
@@ -290,8 +295,8 @@ fn fill(
         let windows = cut.windows(Window { from, to }).into_iter();
         windows.map(|window| Slot::new(window, Step::Planned))
     };
-    // Without a gap between the bookmark and where the earlier run stood, that
-    // run's lookback holds.
+    // Without a gap between the bookmark and the earlier run's position, the
+    // lookback of that run is used.
     let mut from = match resume_at {
         Some(resume_at) if !jobs.is_empty() && resume_at <= reached.unwrap_or(whole.from) => {
             resume_at
@@ -366,12 +371,12 @@ mod tests {
     fn jobs_are_taken_up_and_gaps_are_planned() {
         let reached = Some("05");
         assert_eq!(slots(vec![], None, reached, "03", "05"), ["03-04", "04-05"]);
-        // The lookback of the first run holds.
+        // The lookback of the first run is used.
         assert_eq!(
             slots(vec![job("03", "04")], Some("03"), reached, "02", "06"),
             ["03-04*", "04-05", "05-06"]
         );
-        // Also where its first window was given up, or its job is too old.
+        // Also if its first window was given up, or its job is too old.
         assert_eq!(
             slots(vec![job("04", "05")], Some("03"), reached, "01", "06"),
             ["03-04", "04-05*", "05-06"]
@@ -381,23 +386,24 @@ mod tests {
             ["04-05"],
             "nothing to take up"
         );
-        // Someone set the bookmark back.
+        // The bookmark was set back.
         assert_eq!(
             slots(vec![job("04", "05")], Some("04"), Some("03"), "02", "06"),
             ["02-03", "03-04", "04-05*", "05-06"]
         );
-        // No bookmark yet, or the whole stream is wanted: from the start date.
+        // Without a bookmark, or if the whole stream is wanted: from the start
+        // date.
         assert_eq!(
             slots(vec![job("03", "04")], Some("03"), None, "01", "05"),
             ["01-02", "02-03", "03-04*", "04-05"]
         );
-        // A job between.
+        // With a job in between.
         let jobs = || vec![job("01", "02"), job("03", "04")];
         assert_eq!(
             slots(jobs(), Some("01"), None, "01", "05"),
             ["01-02*", "02-03", "03-04*", "04-05"]
         );
-        // Every job is covered by the one before.
+        // Each job is covered by an earlier one.
         assert_eq!(
             slots(
                 vec![job("01", "03"), job("02", "03")],

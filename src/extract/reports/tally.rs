@@ -1,18 +1,18 @@
-//! How often each of many hashes came, in little memory: past a number of
-//! them, they stand in a temporary file.
+//! Counts many hashes in little memory. Beyond a limit, they are kept in a
+//! temporary file.
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// So many stand in memory, at about 40 bytes each.
+/// The maximum number of hashes in memory, at about 40 bytes each.
 pub const IN_MEMORY: usize = 32 * 1024;
 
-/// Places of a bucket, which is read at once.
+/// The number of slots in a bucket, which is read at once.
 const PLACES: usize = 16;
 
-/// A hash and its count, 0 where the place is free.
+/// The size of a slot: a hash and its count, which is 0 if the slot is free.
 const PLACE: usize = size_of::<u128>() + size_of::<u32>();
 
 const BUCKET: usize = PLACES * PLACE;
@@ -25,10 +25,10 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts a hash once more; how often it came before.
+    /// Counts a hash. Returns how often it was counted before.
     ///
     /// # Errors
-    /// The temporary file can't be made, read or written.
+    /// If the temporary file can't be created, read or written.
     pub fn add(&mut self, hash: u128) -> io::Result<u32> {
         if let Some(file) = &mut self.file {
             return file.add(hash, 1);
@@ -47,8 +47,8 @@ impl Tally {
     }
 }
 
-/// A hash table in a file without a name: a hash stands in its bucket, or in
-/// the first one behind that has a free place.
+/// A hash table in an unnamed file. A hash is in its bucket, or in the next one
+/// with a free slot.
 struct OnDisk {
     file: File,
     buckets: usize,
@@ -90,7 +90,7 @@ impl OnDisk {
         }
     }
 
-    /// Moves all to a file of four times the size.
+    /// Moves everything to a file four times as large.
     fn grow(&mut self) -> io::Result<()> {
         let mut larger = Self::new(4 * self.buckets)?;
         let mut bucket = [0; BUCKET];

@@ -1,4 +1,4 @@
-//! What is in a downloaded file: one CSV, or a zip of several.
+//! The content of a downloaded file: a CSV, or a zip with several.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -8,39 +8,40 @@ use std::thread;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-/// The beginnings of a zip: of its first member, or of the end of an empty one.
+/// The first bytes of a zip: of its first member, or of the end of an empty
+/// one.
 const ZIP: [&[u8]; 2] = [b"PK\x03\x04", b"PK\x05\x06"];
 
-/// How a file that is no zip is called.
+/// The name used for a file that is not a zip.
 const PLAIN: &str = "the file";
 
-/// Bytes handed from the unpacking thread to the parsing one at once.
+/// How many bytes the unpacking thread passes to the parsing thread at once.
 const CHUNK: usize = 64 * 1024;
 
-/// Chunks that wait in between.
+/// How many chunks may wait in between.
 const CHUNKS: usize = 8;
 
-/// A zip that unpacks to more than this many times its size, and to more than
-/// [`SUSPICIOUS_SIZE`], is no report.
+/// A zip is rejected if it unpacks to more than this many times its size and to
+/// more than [`SUSPICIOUS_SIZE`].
 const MOST_RATIO: u64 = 300;
 const SUSPICIOUS_SIZE: u64 = 256 * 1024 * 1024;
 
 /// Why a file can't be read.
 #[derive(Debug)]
 pub enum BadFile {
-    /// It came in damaged: worth another download.
+    /// It arrived damaged. Another download may succeed.
     Damaged(String),
-    /// It is something else, such as the error page of a proxy: worth another
-    /// download.
+    /// It is something else, such as an error page of a proxy. Another download
+    /// may succeed.
     Foreign(String),
-    /// It is what the server has, and it can't be used.
+    /// It is unusable as the server has it.
     Unusable(String),
 }
 
 impl From<io::Error> for BadFile {
     fn from(error: io::Error) -> Self {
         match error.kind() {
-            // A compression that nothing here can undo.
+            // An unsupported compression method.
             io::ErrorKind::Unsupported => BadFile::Unusable(error.to_string()),
             _ => BadFile::Damaged(error.to_string()),
         }
@@ -56,19 +57,19 @@ impl From<ZipError> for BadFile {
     }
 }
 
-/// Reads a file to its end, so that a damaged one is found before any of its
-/// rows is written, and calls `each` with each of its members, which needn't be
-/// read to its end. `most` bounds what the file may unpack to, in bytes.
+/// Reads a file completely, so that damage is found before any of its rows is
+/// written, and calls `each` with each of its members. `each` need not read a
+/// member to its end. `most` limits the unpacked size in bytes.
 ///
 /// # Errors
-/// See [`BadFile`]; the errors of `each`.
+/// See [`BadFile`]. Also the errors of `each`.
 pub fn check(
     file: &mut File,
     most: u64,
     mut each: impl FnMut(&str, &mut dyn Read) -> Result<(), BadFile>,
 ) -> Result<(), BadFile> {
     if !is_zip(file)? {
-        // Its length was bounded when it was downloaded.
+        // Its length was already limited by the download.
         return each(PLAIN, &mut &*file);
     }
     let (most, problem) = bound(file.metadata()?.len(), most);
@@ -78,7 +79,8 @@ pub fn check(
         let left = (most - unpacked).saturating_add(1);
         let mut bounded = content.take(left);
         let checked = each(name, &mut bounded);
-        // That it is damaged, or too large, explains whatever `each` found.
+        // If the file is damaged or too large, this takes precedence over what
+        // `each` reports.
         while bounded.read(&mut rest)? > 0 {}
         unpacked += left - bounded.limit();
         match unpacked > most {
@@ -88,7 +90,8 @@ pub fn check(
     })
 }
 
-/// What a zip of `size` bytes may unpack to, and what is wrong with a larger one.
+/// The maximum unpacked size of a zip of `size` bytes, and the message for a
+/// larger one.
 fn bound(size: u64, most: u64) -> (u64, String) {
     let absurd = SUSPICIOUS_SIZE.max(size.saturating_mul(MOST_RATIO));
     if absurd < most {
@@ -99,12 +102,11 @@ fn bound(size: u64, most: u64) -> (u64, String) {
     (most, problem)
 }
 
-/// Calls `each` with each member of the file, which another thread unpacks
-/// meanwhile, and with its name. Notes that a Mac leaves in a zip are no
-/// members.
+/// Calls `each` with the name and content of each member, which another thread
+/// unpacks meanwhile. Files that macOS adds to a zip are skipped.
 ///
 /// # Errors
-/// The error of `each`, or one of reading, converted.
+/// The error of `each`, or a converted read error.
 pub fn for_each_member<E: From<BadFile>>(
     file: &mut File,
     mut each: impl FnMut(&str, &mut dyn Read) -> Result<(), E>,
@@ -132,13 +134,16 @@ pub fn for_each_member<E: From<BadFile>>(
         })?;
     }
     match members == 0 && notes > 0 {
-        true => Err(BadFile::Unusable("the zip has notes of a Mac and no report".into()).into()),
+        true => Err(BadFile::Unusable(
+            "the zip has only files added by macOS, and no report".into(),
+        )
+        .into()),
         false => Ok(()),
     }
 }
 
-/// Whether a member of this name can only be a CSV. A file that is no zip can
-/// be nothing else.
+/// Whether a member of this name must be a CSV. A file that is not a zip must
+/// be one too.
 pub fn is_csv(name: &str) -> bool {
     name == PLAIN || name.to_ascii_lowercase().ends_with(".csv")
 }
@@ -158,13 +163,13 @@ fn is_zip(file: &mut File) -> io::Result<bool> {
 
 fn unpack(mut member: impl Read, chunks: &SyncSender<io::Result<Vec<u8>>>) {
     loop {
-        // The more is unpacked at once, the less it costs.
+        // Large chunks reduce the cost of passing them on.
         let mut chunk = vec![0; CHUNK];
         let read = member.read(&mut chunk).map(|length| {
             chunk.truncate(length);
             chunk
         });
-        // The parser reads an error where the data ends, if it still reads.
+        // The parser gets an error at the end of the data, if it still reads.
         let ended = !matches!(&read, Ok(chunk) if !chunk.is_empty());
         if chunks.send(read).is_err() || ended {
             return;
@@ -172,7 +177,7 @@ fn unpack(mut member: impl Read, chunks: &SyncSender<io::Result<Vec<u8>>>) {
     }
 }
 
-/// The receiving end of an unpacking thread, as a reader.
+/// Reads from an unpacking thread.
 struct Chunks {
     receiver: Receiver<io::Result<Vec<u8>>>,
     chunk: io::Cursor<Vec<u8>>,
