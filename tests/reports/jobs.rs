@@ -29,8 +29,14 @@ fn run_with(change: impl FnOnce(&mut ReportQuirks)) -> (Sandbox, Run) {
 #[test]
 fn jobs_that_come_to_nothing_are_asked_for_anew() {
     let fates: [(Fate, &str); 4] = [
-        (|quirks| quirks.failed_jobs = 2, "failed; asking"),
-        (|quirks| quirks.failed_parts = 2, "failed; asking"),
+        (
+            |quirks| quirks.failed_jobs = 2,
+            "failed; requesting it again",
+        ),
+        (
+            |quirks| quirks.failed_parts = 2,
+            "failed; requesting it again",
+        ),
         (|quirks| quirks.endless_jobs = 2, "was not done after"),
         (|quirks| quirks.forgotten_jobs = 2, "is no longer known"),
     ];
