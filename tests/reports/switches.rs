@@ -17,7 +17,12 @@ fn assert_complete(switches: &[Switch]) {
         switch(&mut options.quirks.reports);
         let sandbox = Sandbox::start(options);
         let run = tap(&sandbox, &all()).succeed();
-        assert!(!run.stderr.contains("WARNING"), "{name}: {}", run.stderr);
+        // What is summed up over a day may come twice where the day has parts.
+        let mut warnings = run
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("WARNING") && !line.ends_with("add up such rows"));
+        assert_eq!(warnings.next(), None, "{name}");
         for stream in all() {
             assert_rows(&sandbox, stream, &[&run]);
         }
