@@ -7,6 +7,7 @@ from collections import defaultdict
 
 from checks import expect, expect_equal
 from processes import ENVIRONMENT, quiet
+from streams import EMPTY
 
 
 class Outputs:
@@ -85,6 +86,8 @@ def all_filled(outputs):
     """The targets get to see a value of each nested column and of each one of messages, decimals
     in them, and an `_extra` in the first record of each stream, as after a change of the API."""
     for stream in outputs.streams:
+        if stream in EMPTY:
+            continue
         first, *_ = records = outputs.records[0][stream]
         expect(first["_extra"], f"{stream}: the first record has no `_extra`")
         for name, schema in outputs.schemas[stream]["properties"].items():
