@@ -13,6 +13,7 @@ mod error;
 mod extract;
 mod files;
 mod freshchat;
+mod json;
 mod logging;
 mod outcome;
 mod progress;

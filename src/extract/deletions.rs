@@ -46,7 +46,7 @@ impl Run<'_> {
         });
         let mut lines = Vec::new();
         writer.extracted_at(now);
-        let written = writer.write(&record.to_string(), &[], &mut lines);
+        let written = writer.write_json(&record.to_string(), &[], &mut lines);
         written.map_err(|error| Error::Unexpected {
             request: "stream `deletions`".into(),
             problem: error.to_string(),

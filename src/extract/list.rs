@@ -1,5 +1,7 @@
 //! Lists that are read completely: in pages or in a single answer.
 
+use std::borrow::Cow;
+
 use super::overlap::overlap;
 use super::pager::{Pager, Reading};
 use super::{Parents, Run, Step, StreamRun};
@@ -22,7 +24,7 @@ pub fn extract(stream_run: &mut StreamRun, source: &ListSource) -> Result<()> {
         |hand_over| {
             certain = read(api, source, key, page_size, &mut |page| {
                 if source.parents {
-                    ids.extend(page.texts_of(key));
+                    ids.extend(page.texts_of(key).map(Cow::into_owned));
                 }
                 hand_over(Step::Page(page))
             })?;
@@ -46,7 +48,7 @@ pub fn parents(run: &Run, api: &Api, source: &ListSource, key: &str) -> Result<P
     let mut ids = Vec::new();
     let page_size = run.settings.page_size;
     let certain = read(api, source, key, page_size, &mut |page| {
-        ids.extend(page.texts_of(key));
+        ids.extend(page.texts_of(key).map(Cow::into_owned));
         Ok(())
     })?;
     let parents = Parents::new(ids, certain);

@@ -26,6 +26,7 @@ use chrono::{DateTime, Utc};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::freshchat::{Api, Client, Page, clock};
+use crate::json::Object;
 use crate::singer::{Bookmark, Output, RecordWriter};
 use crate::streams::{Source, Stream};
 use crate::timestamp;
@@ -246,20 +247,21 @@ impl Sink<'_> {
     /// Writes the records of a page. `added` are properties that the API
     /// doesn't send, with JSON values.
     fn page(&mut self, page: &Page, added: &[(&str, &str)]) -> Result<()> {
-        self.rows(page.read_at, page.records(), added)
+        self.begin(page.read_at);
+        let mut records = page.records();
+        records.try_for_each(|record| self.record(record, added))?;
+        self.end()
     }
 
-    /// Writes records that were read at the same time, each a JSON object.
+    /// Writes records that were read at the same time, each the JSON of an
+    /// object.
     fn rows<'r>(
         &mut self,
         read_at: DateTime<Utc>,
-        rows: impl Iterator<Item = &'r str>,
-        added: &[(&str, &str)],
+        mut rows: impl Iterator<Item = &'r str>,
     ) -> Result<()> {
         self.begin(read_at);
-        for record in rows {
-            self.record(record, added)?;
-        }
+        rows.try_for_each(|row| self.json(row, &[]))?;
         self.end()
     }
 
@@ -269,13 +271,23 @@ impl Sink<'_> {
         self.lines.clear();
     }
 
-    /// Adds a record, a JSON object, to the batch.
-    fn record(&mut self, record: &str, added: &[(&str, &str)]) -> Result<()> {
+    /// Adds a record to the batch.
+    fn record(&mut self, record: Object, added: &[(&str, &str)]) -> Result<()> {
         let written = self.writer.write(record, added, &mut self.lines);
-        written.map_err(|error| Error::Unexpected {
+        written.map_err(|error| self.not_a_record(&error))
+    }
+
+    /// Adds a record to the batch, the JSON of an object.
+    fn json(&mut self, record: &str, added: &[(&str, &str)]) -> Result<()> {
+        let written = self.writer.write_json(record, added, &mut self.lines);
+        written.map_err(|error| self.not_a_record(&error))
+    }
+
+    fn not_a_record(&self, error: &serde_json::Error) -> Error {
+        Error::Unexpected {
             request: format!("stream `{}`", self.stream.name),
             problem: format!("a record is not an object: {error}"),
-        })
+        }
     }
 
     /// Writes the batch.

@@ -8,7 +8,7 @@
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::seen::Seen;
+use super::seen::{self, Seen};
 use crate::error::{Error, Result};
 use crate::freshchat::Page;
 
@@ -87,7 +87,8 @@ enum Next {
 struct Progress<'a> {
     pager: &'a Pager<'a>,
     reading: Reading,
-    last_ids: Vec<String>,
+    /// The hashes of the ids of the last page with records.
+    last_ids: Vec<u128>,
     /// The number of records in the first and in the last page.
     first: usize,
     last: usize,
@@ -195,6 +196,7 @@ impl Progress<'_> {
         let own_pages = self.look_at_envelope(number, &page);
         let length = page.len();
         let ids = page.texts_of(self.pager.key);
+        let ids: Vec<u128> = ids.map(|id| seen::hash(&id)).collect();
         let repeats = number > 1 && !ids.is_empty() && ids == self.last_ids;
         if length == 0 || repeats {
             self.barren += 1;
@@ -205,7 +207,7 @@ impl Progress<'_> {
             }
             return Ok(if goes_on { Next::Page } else { Next::End });
         }
-        self.barren = match self.count(&page, &ids) {
+        self.barren = match self.count(length, &ids) {
             0 => self.barren + 1,
             _ => 0,
         };
@@ -246,17 +248,17 @@ impl Progress<'_> {
         pages
     }
 
-    /// Counts a page. Returns how many of its records are new.
-    fn count(&mut self, page: &Page, ids: &[String]) -> u64 {
+    /// Counts a page with this many records. Returns how many of them are new.
+    fn count(&mut self, length: usize, ids: &[u128]) -> u64 {
         let reading = &mut self.reading;
         let before = reading.distinct();
-        reading.idless += page.len() - ids.len();
         for id in ids {
-            reading.seen.insert(id);
-            reading.order = xxh3_64_with_seed(id.as_bytes(), reading.order);
+            reading.seen.insert_hash(*id);
+            reading.order = xxh3_64_with_seed(&id.to_le_bytes(), reading.order);
         }
+        reading.idless += length - ids.len();
         reading.pages += 1;
-        reading.longest = reading.longest.max(page.len() as u64);
+        reading.longest = reading.longest.max(length as u64);
         reading.distinct() - before
     }
 

@@ -1,24 +1,49 @@
 //! Remembers which ids were seen, with low memory use.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
-use std::sync::OnceLock;
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::sync::LazyLock;
 
-/// The random hash keys of this run, so that no account's ids collide in every
-/// run.
-static KEYS: OnceLock<[RandomState; 2]> = OnceLock::new();
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-/// A set of ids of any form. It stores 16 bytes for each: two hashes with
-/// random keys. A million ids take less than 64 MiB.
+/// The random seed of this run, so that no account's ids collide in every run.
+static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
+
+/// A set of ids of any form. It stores 16 bytes for each, a hash. A million ids
+/// take less than 64 MiB.
 #[derive(Default)]
-pub struct Seen(HashSet<u128>);
+pub struct Seen(HashSet<u128, BuildHasherDefault<Part>>);
+
+/// The hash by which an id is remembered. It differs between runs.
+pub fn hash(id: &str) -> u128 {
+    xxh3_128_with_seed(id.as_bytes(), *SEED)
+}
+
+/// The hash of a hash: a part of it.
+#[derive(Default)]
+struct Part(u64);
+
+impl Hasher for Part {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, hash: &[u8]) {
+        if let Some(part) = hash.first_chunk() {
+            self.0 = u64::from_ne_bytes(*part);
+        }
+    }
+}
 
 impl Seen {
     /// Adds an id. Returns false if it was already there.
     pub fn insert(&mut self, id: &str) -> bool {
-        let keys = KEYS.get_or_init(Default::default);
-        let [high, low] = keys.each_ref().map(|key| u128::from(key.hash_one(id)));
-        self.0.insert(high << 64 | low)
+        self.insert_hash(hash(id))
+    }
+
+    /// Adds an id by its hash. Returns false if it was already there.
+    pub fn insert_hash(&mut self, hash: u128) -> bool {
+        self.0.insert(hash)
     }
 
     /// Adds the ids of another set.

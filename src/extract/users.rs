@@ -296,8 +296,9 @@ impl<'a> Users<'a> {
         let ask = |number| self.page(window, number);
         let pager = self.pager(&ask);
         let reading = pager.read(Some(first), &mut |page| {
-            let first = page.values_of(self.time.property()).next();
-            times.extend(first.flatten().and_then(timestamp::from_json));
+            let first = page.records().next();
+            let time = first.and_then(|user| user.get(self.time.property()));
+            times.extend(time.and_then(timestamp::from_json));
             hand_over(UserStep::Page(page))
         })?;
         self.note(reading.longest);

@@ -1,8 +1,7 @@
 //! A page of a list. Its records remain the bytes that the API sent.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::iter;
-use std::ops::Range;
 
 use chrono::{DateTime, Utc};
 use serde::de::{
@@ -12,6 +11,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::clock;
+use crate::json::{self, Object, Objects};
 
 /// Where an answer contains its records.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +27,7 @@ pub enum Shape {
 #[derive(Default)]
 pub struct Page {
     body: String,
-    records: Vec<Range<usize>>,
+    records: Objects,
     /// The `pagination` object, if the API sends it.
     pub pagination: Option<Pagination>,
     /// Whether the answer has a `link`, or a `next_page` in its `links`. Its
@@ -76,10 +76,7 @@ impl Page {
     /// A syntax error if the body is not JSON, a data error if the records are
     /// not where they should be.
     pub fn parse(body: String, shape: Shape) -> serde_json::Result<Self> {
-        let mut deserializer = serde_json::Deserializer::from_str(&body);
-        let visitor = Answer { body: &body, shape };
-        let found = deserializer.deserialize_any(visitor)?;
-        deserializer.end()?;
+        let found = Answer { body: &body, shape }.find()?;
         Ok(Self {
             records: found.records,
             pagination: found.pagination,
@@ -89,33 +86,19 @@ impl Page {
         })
     }
 
-    /// The records, each a JSON object.
-    pub fn records(&self) -> impl Iterator<Item = &str> {
-        self.records.iter().map(|range| &self.body[range.clone()])
+    /// The records.
+    pub fn records(&self) -> impl Iterator<Item = Object<'_>> {
+        self.records.of(&self.body)
     }
 
     /// Keeps only the records for which `keep` returns true.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
-        let body = &self.body;
-        self.records.retain(|range| keep(&body[range.clone()]));
-    }
-
-    /// Returns the page if all of its records are objects.
-    ///
-    /// # Errors
-    /// A data error if one isn't.
-    pub fn of_objects(self) -> serde_json::Result<Self> {
-        if self.records().any(|record| !record.starts_with('{')) {
-            return Err(serde_json::Error::custom(
-                "a record of the list is not an object",
-            ));
-        }
-        Ok(self)
+    pub fn retain(&mut self, keep: impl FnMut(Object) -> bool) {
+        self.records.retain(&self.body, keep);
     }
 
     /// Whether the page has no records.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.len() == 0
     }
 
     /// The number of records.
@@ -123,93 +106,36 @@ impl Page {
         self.records.len()
     }
 
-    /// The value of a property in each record, as JSON, or `None` if the record
-    /// lacks it. Nothing else in the record is parsed, so that an id is found
-    /// whatever the rest contains.
-    pub fn values_of<'p>(&'p self, property: &'p str) -> impl Iterator<Item = Option<&'p str>> {
-        self.records().map(move |record| {
-            let mut deserializer = serde_json::Deserializer::from_str(record);
-            let value = deserializer.deserialize_map(Property(property));
-            value.ok().flatten().map(RawValue::get)
-        })
-    }
-
     /// The non-null values of a property, as text.
-    pub fn texts_of(&self, property: &str) -> Vec<String> {
-        let text = |json: &str| match json {
-            "null" => None,
-            json => Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned())),
-        };
-        self.values_of(property)
-            .flatten()
-            .filter_map(text)
-            .collect()
-    }
-}
-
-/// Finds a property of an object.
-struct Property<'n>(&'n str);
-
-impl<'a> Visitor<'a> for Property<'_> {
-    type Value = Option<&'a RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut value = None;
-        while let Some(is_it) = map.next_key_seed(IsNamed(self.0))? {
-            match is_it {
-                true => value = Some(map.next_value()?),
-                false => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(value)
-    }
-}
-
-/// Whether a property has this name, without copying it.
-struct IsNamed<'n>(&'n str);
-
-impl<'a> DeserializeSeed<'a> for IsNamed<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for IsNamed<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a property name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
-        Ok(name == self.0)
+    pub fn texts_of<'p>(&'p self, property: &'p str) -> impl Iterator<Item = Cow<'p, str>> {
+        let values = self.records().filter_map(|record| record.get(property));
+        values.filter(|value| *value != "null").map(json::text)
     }
 }
 
 #[derive(Default)]
 struct Found {
-    records: Vec<Range<usize>>,
+    records: Objects,
     pagination: Option<Pagination>,
     has_next: bool,
 }
 
+#[derive(Clone, Copy)]
 struct Answer<'a> {
     body: &'a str,
     shape: Shape,
 }
 
 impl Answer<'_> {
-    fn range(&self, record: &RawValue) -> Range<usize> {
-        let start = record.get().as_ptr() as usize - self.body.as_ptr() as usize;
-        start..start + record.get().len()
+    fn find(self) -> serde_json::Result<Found> {
+        let mut deserializer = serde_json::Deserializer::from_str(self.body);
+        let found = deserializer.deserialize_any(self)?;
+        deserializer.end()?;
+        Ok(found)
+    }
+
+    fn single<E: serde::de::Error>(self, text: &str) -> Result<Objects, E> {
+        Objects::single(self.body, text).map_err(E::custom)
     }
 }
 
@@ -223,18 +149,14 @@ impl<'a> Visitor<'a> for Answer<'a> {
         }
     }
 
-    fn visit_seq<A: SeqAccess<'a>>(self, mut items: A) -> Result<Found, A::Error> {
+    fn visit_seq<A: SeqAccess<'a>>(self, items: A) -> Result<Found, A::Error> {
         let Shape::List(_) = self.shape else {
             return Err(A::Error::custom(
                 "the answer is a list instead of an object",
             ));
         };
-        let mut records = Vec::new();
-        while let Some(record) = items.next_element::<&RawValue>()? {
-            records.push(self.range(record));
-        }
         Ok(Found {
-            records,
+            records: Objects::list(self.body, items)?,
             ..Found::default()
         })
     }
@@ -246,10 +168,10 @@ impl<'a> Visitor<'a> for Answer<'a> {
         while let Some(name) = map.next_key::<String>()? {
             match self.shape {
                 Shape::List(list) if list == name => {
-                    records = map.next_value_seed(Records(&self))?;
+                    records = map.next_value_seed(List(self.body))?;
                 }
                 Shape::Single(wrapper) if wrapper == name => {
-                    records = Some(vec![self.range(map.next_value::<&RawValue>()?)]);
+                    records = Some(self.single(map.next_value::<&RawValue>()?.get())?);
                 }
                 _ => match name.as_str() {
                     "pagination" => {
@@ -267,35 +189,48 @@ impl<'a> Visitor<'a> for Answer<'a> {
                 },
             }
         }
-        let whole = || match self.shape {
-            Shape::Single(_) => Some(iter::once(0..self.body.len()).collect()),
-            Shape::List(_) => None,
+        let records = match (records, self.shape) {
+            (Some(records), _) => records,
+            (None, Shape::Single(_)) => self.single(self.body)?,
+            (None, Shape::List(name)) => {
+                return Err(A::Error::custom(match problem {
+                    Some(problem) => format!("the answer is an error: {problem}"),
+                    None => format!("the answer has no list `{name}`"),
+                }));
+            }
         };
-        match records.or_else(whole) {
-            Some(records) => Ok(Found { records, ..found }),
-            None => Err(A::Error::custom(match (self.shape, problem) {
-                (_, Some(problem)) => format!("the answer is an error: {problem}"),
-                (Shape::List(name), None) => format!("the answer has no list `{name}`"),
-                (Shape::Single(_), None) => "the answer is not an object".to_owned(),
-            })),
-        }
+        Ok(Found { records, ..found })
     }
 }
 
-/// Reads the list of records in the same pass. Null is not a list.
-struct Records<'b, 'a>(&'b Answer<'a>);
+/// Reads the list of records. Null is not a list.
+struct List<'a>(&'a str);
 
-impl<'a> DeserializeSeed<'a> for Records<'_, 'a> {
-    type Value = Option<Vec<Range<usize>>>;
+impl<'a> DeserializeSeed<'a> for List<'a> {
+    type Value = Option<Objects>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        let records: Option<Vec<&RawValue>> = serde::Deserialize::deserialize(deserializer)?;
-        Ok(records.map(|records| {
-            records
-                .into_iter()
-                .map(|record| self.0.range(record))
-                .collect()
-        }))
+        deserializer.deserialize_option(self)
+    }
+}
+
+impl<'a> Visitor<'a> for List<'a> {
+    type Value = Option<Objects>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, items: A) -> Result<Self::Value, A::Error> {
+        Objects::list(self.0, items).map(Some)
     }
 }
 
@@ -323,7 +258,10 @@ mod tests {
 
     fn parse(body: &str, shape: Shape) -> serde_json::Result<Vec<String>> {
         let page = Page::parse(body.to_owned(), shape)?;
-        Ok(page.records().map(str::to_owned).collect())
+        Ok(page
+            .records()
+            .map(|record| record.text().to_owned())
+            .collect())
     }
 
     #[test]
@@ -337,6 +275,11 @@ mod tests {
                 vec![r#"{"a":1}"#, r#"{"b":[2]}"#],
             ),
             (r#"[{"a":1}]"#, list, vec![r#"{"a":1}"#]),
+            (
+                r#"[ { "a" : {"id":"}"} } ,{ }, {"id":"{"}]"#,
+                list,
+                vec![r#"{ "a" : {"id":"}"} }"#, "{}", r#"{"id":"{"}"#],
+            ),
             (r#"{"users":[]}"#, list, vec![]),
             (r#"{"account_id":1}"#, single, vec![r#"{"account_id":1}"#]),
             (
@@ -354,7 +297,10 @@ mod tests {
         let body =
             r#"[{"id":"a","name":"cut \ud83d"},{"n":1e999,"id":5},{"id":null},{"id":"b\n"}]"#;
         let page = Page::parse(body.to_owned(), Shape::List("users")).unwrap();
-        assert_eq!(page.texts_of("id"), ["a", "5", "b\n"]);
+        let ids: Vec<_> = page.texts_of("id").collect();
+        assert_eq!(ids, ["a", "5", "b\n"]);
+        let names: Vec<_> = page.texts_of("name").collect();
+        assert_eq!(names, [r#""cut \ud83d""#]);
     }
 
     #[test]
@@ -368,6 +314,8 @@ mod tests {
             (r#"{"agents":[]}"#, true),
             (r#"{"success":false,"error_message":"no"}"#, true),
             (r#"{"users":null}"#, true),
+            (r#"{"users":[null]}"#, true),
+            (r#"["a"]"#, true),
             ("5", true),
         ] {
             assert_eq!(parse(body, list).unwrap_err().is_data(), is_data, "{body}");

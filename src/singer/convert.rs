@@ -3,7 +3,7 @@
 use super::free::{fits_float, write_free};
 use super::path::Path;
 use super::schema::{Fields, Kind};
-use super::split::{for_each_entry, for_each_item};
+use crate::json::{for_each_entry, for_each_item};
 use crate::timestamp;
 
 /// The maximum nesting depth of a property's value. serde_json reads 127

@@ -12,7 +12,6 @@ mod output;
 mod path;
 mod record;
 mod schema;
-mod split;
 mod state;
 mod warnings;
 

@@ -11,8 +11,8 @@ use super::clean::clean;
 use super::convert::{Misfits, convert, convert_text, write_extra, write_string};
 use super::path::Path;
 use super::schema::{Field, Fields, Kind};
-use super::split::for_each_entry;
 use super::warnings::Warnings;
+use crate::json::{Object, Objects, for_each_entry};
 use crate::timestamp;
 
 /// The property for everything that the schema has no place for.
@@ -107,42 +107,40 @@ impl RecordWriter {
         Arc::clone(&self.written)
     }
 
-    /// Appends a RECORD line. `record` is a valid JSON object as the API sent
-    /// it. `added` are properties that the API doesn't send, with JSON values;
-    /// they override those of the record.
+    /// Appends a RECORD line. `record` is an object as the API sent it. `added`
+    /// are properties that the API doesn't send, with JSON values; they override
+    /// those of the record.
     ///
     /// Targets can't load a record without its key. Such a record is left out,
     /// counted and logged.
     ///
     /// # Errors
-    /// If the record is not a JSON object.
+    /// If the record's `_extra` is not valid JSON.
     pub fn write(
         &mut self,
-        record: &str,
+        record: Object,
         added: &[(&str, &str)],
         out: &mut Vec<u8>,
     ) -> serde_json::Result<()> {
-        let cleaned = clean(record, &mut self.nuls);
-        let mut values: Vec<Option<Given>> = vec![None; self.fields.list().len()];
-        let mut unknown: Vec<(Cow<str>, Given)> = Vec::new();
-        let mut misfits = Misfits::default();
-        let mut guess = 0;
-        for_each_entry(&cleaned, |name, value| {
-            let found = self.fields.find(&name, guess);
-            let field = found.map(|at| &self.fields.list()[at]);
-            match (found, field) {
-                (Some(at), _) if values[at].is_none() => {
-                    values[at] = Some(Given::Json(value));
-                    guess = at + 1;
-                }
-                (_, Some(field)) if !field.selected => {}
-                // A second property of the same name goes to `_extra`.
-                (_, Some(field)) if field.kind.hides() => misfits.left_out.push(name.into_owned()),
-                _ => unknown.push((name, Given::Json(value))),
+        let cleaned = clean(record.text(), &mut self.nuls);
+        let fields = &self.fields;
+        let mut sorted = Sorted::new(fields);
+        match &cleaned {
+            Cow::Borrowed(_) => record
+                .properties()
+                .for_each(|(name, value)| sorted.take(fields, name, value)),
+            Cow::Owned(record) => {
+                for_each_entry(record, |name, value| sorted.take(fields, name, value))?;
             }
-        })?;
+        }
+        let Sorted {
+            mut values,
+            mut unknown,
+            misfits,
+            ..
+        } = sorted;
         for (name, value) in added {
-            if let Some(at) = self.fields.find(name, 0) {
+            if let Some(at) = fields.find(name, 0) {
                 values[at] = Some(Given::Json(value));
             }
         }
@@ -158,6 +156,21 @@ impl RecordWriter {
         }
         self.write_values(|at| values[at], unknown, misfits, out);
         Ok(())
+    }
+
+    /// Like [`Self::write`], for the JSON of a record.
+    ///
+    /// # Errors
+    /// If the text is not a JSON object.
+    pub fn write_json(
+        &mut self,
+        record: &str,
+        added: &[(&str, &str)],
+        out: &mut Vec<u8>,
+    ) -> serde_json::Result<()> {
+        let objects = Objects::single(record, record)?;
+        let mut records = objects.of(record);
+        records.try_for_each(|record| self.write(record, added, out))
     }
 
     /// Appends a RECORD line from untyped text, such as the cells of a CSV row.
@@ -287,6 +300,43 @@ impl RecordWriter {
     }
 }
 
+/// The properties of a record, by what the schema says about them.
+struct Sorted<'v> {
+    /// The values of the schema's properties, by their position.
+    values: Vec<Option<Given<'v>>>,
+    /// What goes to `_extra`.
+    unknown: Vec<(Cow<'v, str>, Given<'v>)>,
+    misfits: Misfits,
+    /// The likely position of the next property.
+    guess: usize,
+}
+
+impl<'v> Sorted<'v> {
+    fn new(fields: &Fields) -> Self {
+        Self {
+            values: vec![None; fields.list().len()],
+            unknown: Vec::new(),
+            misfits: Misfits::default(),
+            guess: 0,
+        }
+    }
+
+    fn take(&mut self, fields: &Fields, name: Cow<'v, str>, value: &'v str) {
+        let found = fields.find(&name, self.guess);
+        let field = found.map(|at| &fields.list()[at]);
+        match (found, field) {
+            (Some(at), _) if self.values[at].is_none() => {
+                self.values[at] = Some(Given::Json(value));
+                self.guess = at + 1;
+            }
+            (_, Some(field)) if !field.selected => {}
+            // A second property of the same name goes to `_extra`.
+            (_, Some(field)) if field.kind.hides() => self.misfits.left_out.push(name.into_owned()),
+            _ => self.unknown.push((name, Given::Json(value))),
+        }
+    }
+}
+
 /// The name, or if it is taken, the first free one of `name (2)`, `name (3)`
 /// and so on.
 fn free_name<'n>(name: &'n str, taken: &HashSet<Cow<'_, str>>) -> Cow<'n, str> {
@@ -354,7 +404,7 @@ mod tests {
 
     fn write(writer: &mut RecordWriter, record: &str) -> String {
         let mut out = Vec::new();
-        writer.write(record, &[], &mut out).unwrap();
+        writer.write_json(record, &[], &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         text.strip_prefix(r#"{"type":"RECORD","stream":"s","record":"#)
             .map(|text| text.trim_end_matches('}').to_owned() + "}")

@@ -4,13 +4,11 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-
 use super::rounds::{self, Pages, PastEnd};
 use crate::error::{Error, Result};
 use crate::extract::pool::{HandOver, pipe};
 use crate::freshchat::{Api, Get, Page, Shape};
+use crate::json::Object;
 use crate::streams::WalkStream;
 
 /// "A maximum of 50 message objects can be displayed in each page" (API
@@ -202,7 +200,7 @@ impl Fetch<'_> {
                 .with("page", number)
                 .with("items_per_page", items);
             let list = Shape::List("messages");
-            api.get(&get, |body| Page::parse(body, list)?.of_objects())
+            api.get(&get, |body| Page::parse(body, list))
         };
         let first = get(1);
         let partly = first.is_ok();
@@ -265,24 +263,16 @@ fn running<'a>(endpoint: Option<&Endpoint<'a>>) -> Option<&'a Api<'a>> {
 /// A conversation contains its id, or at least its channel. Anything else is
 /// not a conversation, such as `{}` or an error with status 200.
 fn parse_conversation(body: String) -> serde_json::Result<Page> {
-    #[derive(Deserialize)]
-    struct Known {
-        conversation_id: Option<IgnoredAny>,
-        id: Option<IgnoredAny>,
-        channel_id: Option<IgnoredAny>,
-    }
     let page = Page::parse(body, Shape::Single(""))?;
-    for record in page.records() {
-        let Known {
-            conversation_id,
-            id,
-            channel_id,
-        } = serde_json::from_str(record)?;
-        if conversation_id.or(id).or(channel_id).is_none() {
-            return Err(serde::de::Error::custom(
-                "the answer is not a conversation: it has no `conversation_id`",
-            ));
-        }
+    let named = ["conversation_id", "id", "channel_id"];
+    let is_one = |record: Object| {
+        let values = named.iter().filter_map(|name| record.get(name));
+        values.into_iter().any(|value| value != "null")
+    };
+    if !page.records().all(is_one) {
+        return Err(serde::de::Error::custom(
+            "the answer is not a conversation: it has no `conversation_id`",
+        ));
     }
     Ok(page)
 }

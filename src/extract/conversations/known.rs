@@ -3,29 +3,30 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The properties that the walk itself reads.
-#[derive(Default, Deserialize)]
+use crate::json::Object;
+
+/// The properties that the walk itself reads, as JSON.
 pub struct Known<'a> {
-    #[serde(borrow)]
-    pub id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    conversation_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub user_id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    users: Option<&'a RawValue>,
-    #[serde(borrow)]
-    messages: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub created_time: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub updated_time: Option<&'a RawValue>,
+    pub id: Option<&'a str>,
+    conversation_id: Option<&'a str>,
+    pub user_id: Option<&'a str>,
+    users: Option<&'a str>,
+    messages: Option<&'a str>,
+    pub created_time: Option<&'a str>,
+    pub updated_time: Option<&'a str>,
 }
 
 impl<'a> Known<'a> {
-    /// A record that can't be parsed has none of these properties.
-    pub fn of(record: &'a str) -> Self {
-        serde_json::from_str(record).unwrap_or_default()
+    pub fn of(record: Object<'a>) -> Self {
+        Self {
+            id: record.get("id"),
+            conversation_id: record.get("conversation_id"),
+            user_id: record.get("user_id"),
+            users: record.get("users"),
+            messages: record.get("messages"),
+            created_time: record.get("created_time"),
+            updated_time: record.get("updated_time"),
+        }
     }
 
     /// The ids of all users in the record, as JSON, each once.
@@ -37,16 +38,15 @@ impl<'a> Known<'a> {
             #[serde(borrow)]
             user_id: Option<&'a RawValue>,
         }
-        let list = |list: Option<&'a RawValue>| -> Vec<Option<Within>> {
-            let list = list.map_or("[]", RawValue::get);
-            serde_json::from_str(list).unwrap_or_default()
+        let list = |list: Option<&'a str>| -> Vec<Option<Within>> {
+            serde_json::from_str(list.unwrap_or("[]")).unwrap_or_default()
         };
         let users = list(self.users).into_iter().filter_map(|user| user?.id);
         let of_messages = list(self.messages).into_iter();
         let of_messages = of_messages.filter_map(|message| message?.user_id);
         let mut ids: Vec<String> = Vec::new();
-        for id in self.user_id.into_iter().chain(users).chain(of_messages) {
-            let id = id.get();
+        let within = users.chain(of_messages).map(RawValue::get);
+        for id in self.user_id.into_iter().chain(within) {
             if !is_blank(id) && !ids.iter().any(|own| own == id) {
                 ids.push(id.to_owned());
             }
@@ -66,8 +66,8 @@ impl<'a> Known<'a> {
 }
 
 /// Whether a property is missing or empty.
-pub fn is_lacking(value: Option<&RawValue>) -> bool {
-    value.is_none_or(|value| is_blank(value.get()))
+pub fn is_lacking(value: Option<&str>) -> bool {
+    value.is_none_or(is_blank)
 }
 
 /// Whether a JSON value is empty.

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::ROOM_FOR_MISSED;
 use super::children::{Child, Kind, Ledger};
@@ -144,7 +143,7 @@ impl<'a> Lane<'a> {
         let user = Value::from(user).to_string();
         self.sink.begin(page.read_at);
         for record in page.records() {
-            let id = Known::of(record).id.map_or("null", RawValue::get);
+            let id = Known::of(record).id.unwrap_or("null");
             let added = [("user_id", user.as_str()), ("conversation_id", id)];
             self.sink.record(record, &added)?;
         }
@@ -201,7 +200,7 @@ impl<'a> Lane<'a> {
                 ("user_id", user.as_str()),
                 ("conversation_id", conversation),
             ];
-            self.sink.record(&listed, &added)
+            self.sink.json(&listed, &added)
         })
     }
 
@@ -221,11 +220,11 @@ impl<'a> Lane<'a> {
     /// Whether a message of this time belongs to the stream. A message without
     /// a time does. The lower bound needs no check, because it is in the
     /// request.
-    fn takes(&self, time: Option<&RawValue>) -> bool {
+    fn takes(&self, time: Option<&str>) -> bool {
         if !self.bounded {
             return true;
         }
-        let time = time.and_then(|time| timestamp::from_json(time.get()));
+        let time = time.and_then(timestamp::from_json);
         time.is_none_or(|time| time < self.window.to)
     }
 

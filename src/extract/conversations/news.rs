@@ -1,8 +1,6 @@
 //! Measures which conversations the reports miss, by comparison with a walk
 //! over the users.
 
-use serde_json::value::RawValue;
-
 use super::known::Known;
 use crate::error::{Error, Result};
 use crate::extract::counted::counted;
@@ -37,11 +35,11 @@ impl News {
         &mut self,
         conversation: &str,
         page: &'p Page,
-        time: fn(Known<'p>) -> Option<&'p RawValue>,
+        time: fn(Known<'p>) -> Option<&'p str>,
     ) -> Result<()> {
         let Window { from, to } = self.window;
         let is_new = |record| {
-            let time = time(Known::of(record)).and_then(|time| timestamp::from_json(time.get()));
+            let time = time(Known::of(record)).and_then(timestamp::from_json);
             time.is_some_and(|time| from <= time && time < to)
         };
         match page.records().any(is_new) {

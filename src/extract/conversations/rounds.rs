@@ -11,9 +11,6 @@
 
 use std::sync::Once;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::error::{Error, Result};
 use crate::extract::pool::HandOver;
 use crate::extract::seen::Seen;
@@ -216,7 +213,7 @@ impl Reading<'_> {
         let mut new = 0;
         let mut ids = Vec::new();
         page.retain(|record| {
-            let Some(id) = id_of(record) else {
+            let Some(id) = record.get("id").filter(|id| *id != "null") else {
                 return true;
             };
             ids.push(id.to_owned());
@@ -246,15 +243,4 @@ fn is_wrong_page(error: &Error) -> bool {
 /// Whether the error can be the answer to a request for a single page.
 fn is_page_error(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 404 | 416 | 422))
-}
-
-/// A record's id, as JSON.
-fn id_of(record: &str) -> Option<&str> {
-    #[derive(Deserialize)]
-    struct Known<'a> {
-        #[serde(borrow)]
-        id: Option<&'a RawValue>,
-    }
-    let known: Known = serde_json::from_str(record).ok()?;
-    known.id.map(RawValue::get)
 }

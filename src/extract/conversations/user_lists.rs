@@ -99,7 +99,7 @@ impl<'a> UserLists<'a> {
         if number > 1 {
             get = get.with("page", number);
         }
-        let parse = |body| Page::parse(body, Shape::List("conversations"))?.of_objects();
+        let parse = |body| Page::parse(body, Shape::List("conversations"));
         self.api.get(&get, parse)
     }
 }

@@ -78,9 +78,8 @@ impl Walk<'_> {
             self.users
                 .read_from(span, first, 1, &mut |step| match step {
                     UserStep::Page(page) => {
-                        let ids = page.texts_of("id");
-                        let mut ids = ids.iter();
-                        let inserted = ids.try_for_each(|id| window.insert(id));
+                        let mut ids = page.texts_of("id");
+                        let inserted = ids.try_for_each(|id| window.insert(&id));
                         inserted.map_err(Error::temporary_file)
                     }
                     UserStep::Done(done) => {
@@ -171,15 +170,16 @@ pub fn hand_on(found: Found, seen: &mut Seen, hand_over: &mut HandOver<Item<Foun
     let Found::List { user, page } = found else {
         return hand_over(Item::Other(found));
     };
-    let (ids, owner) = (page.texts_of("id"), user.clone());
+    let ids = page.texts_of("id");
+    let new: Vec<_> = ids
+        .filter(|id| !id.is_empty() && seen.insert(id))
+        .map(|id| Wanted {
+            id: id.into_owned(),
+            user: Some(user.clone()),
+            itself: true,
+        })
+        .collect();
     hand_over(Item::Other(Found::List { user, page }))?;
-    let new = ids
-        .into_iter()
-        .filter(|id| !id.is_empty() && seen.insert(id));
-    new.map(|id| Wanted {
-        id,
-        user: Some(owner.clone()),
-        itself: true,
-    })
-    .try_for_each(|wanted| hand_over(Item::Conversation(wanted)))
+    new.into_iter()
+        .try_for_each(|wanted| hand_over(Item::Conversation(wanted)))
 }

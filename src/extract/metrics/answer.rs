@@ -22,7 +22,7 @@ const WHOLE_ACCOUNT: &str = "all";
 const NOBODY: &str = "none";
 
 /// A JSON object with the values as the API sent them.
-pub type Object<'a> = BTreeMap<String, &'a RawValue>;
+pub type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 #[derive(Deserialize)]
 struct Answer<'a> {
@@ -43,7 +43,7 @@ pub struct Entry<'a> {
     /// `series` of historical metrics, `values` of instant metrics.
     pub items: Vec<&'a RawValue>,
     /// Undocumented properties.
-    pub rest: Object<'a>,
+    pub rest: Members<'a>,
 }
 
 /// The records of an answer.
@@ -145,7 +145,7 @@ pub fn read<'a>(
 
 impl<'a> Entry<'a> {
     fn parse(entry: &'a RawValue, group_by: GroupBy) -> serde_json::Result<Self> {
-        let mut rest: Object = parse(entry)?;
+        let mut rest: Members = parse(entry)?;
         let groupings: Vec<Grouping> = take(&mut rest, "groupings")?.unwrap_or_default();
         let items = rest.remove("series").or_else(|| rest.remove("values"));
         let items = items.ok_or_else(|| {
@@ -190,7 +190,10 @@ pub fn parse<'a, T: Deserialize<'a>>(value: &'a RawValue) -> serde_json::Result<
 ///
 /// # Errors
 /// If it has another type.
-pub fn take<T: DeserializeOwned>(object: &mut Object, name: &str) -> serde_json::Result<Option<T>> {
+pub fn take<T: DeserializeOwned>(
+    object: &mut Members,
+    name: &str,
+) -> serde_json::Result<Option<T>> {
     object.remove(name).map_or(Ok(None), parse)
 }
 
@@ -201,7 +204,7 @@ pub fn any(value: &RawValue) -> Value {
 }
 
 /// All properties of an object.
-pub fn all(object: Object) -> Map<String, Value> {
+pub fn all(object: Members) -> Map<String, Value> {
     let any = |(name, value): (String, &RawValue)| (name, any(value));
     object.into_iter().map(any).collect()
 }

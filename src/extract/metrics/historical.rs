@@ -339,7 +339,7 @@ impl Writing<'_> {
             self.cut = Some((*to, error.clone()));
         }
         self.oldest = [self.oldest, rows.oldest].into_iter().flatten().min();
-        self.sink.rows(rows.read_at, rows.text.lines(), &[])
+        self.sink.rows(rows.read_at, rows.text.lines())
     }
 
     /// Records slices that could not be read. A missed moment can't be read

@@ -5,7 +5,7 @@ use serde::de::Error as _;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::answer::{self, Object, Rows, all, any, key_of, parse, take};
+use super::answer::{self, Members, Rows, all, any, key_of, parse, take};
 use super::grouping::{self, Groups};
 use super::misses::{Misses, Noted, Reply, reply};
 use super::table::{GroupBy, INSTANT, family};
@@ -50,7 +50,7 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     groups.ask_all(run.settings.concurrency, &questions, |question, reply| {
         let words = format!("`{} {}`", question.metric, question.group_by.name());
         match misses.note(question.metric, &words, reply)? {
-            Noted::Rows(rows) => sink.rows(retrieved_at, rows.text.lines(), &[]),
+            Noted::Rows(rows) => sink.rows(retrieved_at, rows.text.lines()),
             Noted::Missed | Noted::GivenUp => Ok(()),
         }
     })?;
@@ -107,7 +107,7 @@ impl Question<'_> {
 /// document's example, but strings in its table. If they are more than an id,
 /// the whole objects are kept too, as something that is not in the schema.
 fn fields(item: &RawValue) -> serde_json::Result<Map<String, Value>> {
-    let mut rest: Object = parse(item)?;
+    let mut rest: Members = parse(item)?;
     let key: String =
         take(&mut rest, "key")?.ok_or_else(|| serde_json::Error::custom("a value has no `key`"))?;
     let count = rest.remove("count").map_or(Value::Null, any);

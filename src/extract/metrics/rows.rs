@@ -5,7 +5,7 @@ use serde::de::Error as _;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::answer::{self, Object, Rows, all, any, key_of, parse, take};
+use super::answer::{self, Members, Rows, all, any, key_of, parse, take};
 use super::slices::Slices;
 use super::table::{Aggregator, GroupBy, HISTORICAL, Metric, family};
 use crate::timestamp;
@@ -125,7 +125,7 @@ impl Query {
         time: Time,
         common: &Map<String, Value>,
     ) -> serde_json::Result<Option<Row>> {
-        let mut rest: Object = parse(item)?;
+        let mut rest: Members = parse(item)?;
         let sent = (take(&mut rest, "start")?, take(&mut rest, "end")?);
         let Some((start, from, to)) = span(sent, time)? else {
             return Ok(None);
@@ -165,7 +165,7 @@ impl Query {
         let mut own = None;
         let mut others = Vec::new();
         for value in values {
-            let mut rest: Object = parse(value)?;
+            let mut rest: Members = parse(value)?;
             let key: Option<String> = take(&mut rest, "key")?;
             let value = rest.remove("value").or_else(|| rest.remove(COUNT));
             match key {
