@@ -117,12 +117,18 @@ fn users_at_first_and_reports_in_between() {
         .into_iter()
         .map(|(_, from, _)| time(&json!(from)));
     assert_eq!(starts.min(), Some(since));
-    let new: BTreeSet<String> = sandbox
-        .truth("messages")
-        .iter()
-        .filter(|message| time(&message["created_time"]) >= since)
-        .map(|message| message["conversation_id"].to_string())
-        .collect();
+    let new: BTreeSet<String> = [
+        ("conversations", "updated_time"),
+        ("messages", "created_time"),
+    ]
+    .into_iter()
+    .flat_map(|(stream, property)| {
+        let mut records = sandbox.truth(stream);
+        records.retain(|record| time(&record[property]) >= since);
+        records
+    })
+    .map(|record| record["conversation_id"].to_string())
+    .collect();
     let log = format!(
         "INFO walk: the reports miss 0 of {} conversations with",
         new.len()

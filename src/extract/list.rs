@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::overlap::overlap;
 use super::pager::{Pager, Reading};
 use super::{Parents, Run, Step, StreamRun};
+use crate::config::Settings;
 use crate::error::Result;
 use crate::freshchat::{Api, Get, Page};
 use crate::streams::ListSource;
@@ -14,15 +15,15 @@ const MOST_READINGS: usize = 5;
 
 /// Reads the list and writes its records.
 pub fn extract(stream_run: &mut StreamRun, source: &ListSource) -> Result<()> {
-    let page_size = stream_run.run.settings.page_size;
     let key = stream_run.stream.key[0];
     let run = stream_run.run;
+    let settings = run.settings;
     let (api, mut sink) = stream_run.split();
     let mut ids = Vec::new();
     let mut certain = true;
     overlap(
         |hand_over| {
-            certain = read(api, source, key, page_size, &mut |page| {
+            certain = read(api, source, key, settings, &mut |page| {
                 if source.parents {
                     ids.extend(page.texts_of(key).map(Cow::into_owned));
                 }
@@ -46,8 +47,7 @@ pub fn parents(run: &Run, api: &Api, source: &ListSource, key: &str) -> Result<P
         return Ok(parents);
     }
     let mut ids = Vec::new();
-    let page_size = run.settings.page_size;
-    let certain = read(api, source, key, page_size, &mut |page| {
+    let certain = read(api, source, key, run.settings, &mut |page| {
         ids.extend(page.texts_of(key).map(Cow::into_owned));
         Ok(())
     })?;
@@ -64,16 +64,17 @@ fn read(
     api: &Api,
     source: &ListSource,
     key: &str,
-    page_size: u32,
+    settings: &Settings,
     each: &mut dyn FnMut(Page) -> Result<()>,
 ) -> Result<bool> {
     let path = source.path;
-    let ask = |number| get_page(api, source, number, page_size);
+    let ask = |number| get_page(api, source, number, settings.page_size);
     let pager = Pager {
         path,
         key,
         paged: source.paged,
         ask: &ask,
+        workers: settings.concurrency,
     };
     let mut last: Option<Reading> = None;
     for _ in 0..MOST_READINGS {

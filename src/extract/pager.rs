@@ -4,10 +4,12 @@
 //! after it move up by one position. If the order depends on edits, records may
 //! move anywhere. A single page shows neither. A reading is proven by the
 //! number of records: if every page has the same total and that many distinct
-//! records arrived, none is missing, whatever the order.
+//! records arrived, none is missing, whatever the order of the records or of
+//! the requests. So pages may be requested at the same time.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::pool::in_order;
 use super::seen::{self, Seen};
 use crate::error::{Error, Result};
 use crate::freshchat::Page;
@@ -29,7 +31,9 @@ pub struct Pager<'a> {
     /// because the list is documented as paged.
     pub paged: bool,
     /// Requests a page, counted from 1.
-    pub ask: &'a dyn Fn(u64) -> Result<Page>,
+    pub ask: &'a (dyn Fn(u64) -> Result<Page> + Sync),
+    /// How many pages to request at once, once it is known that they exist.
+    pub workers: usize,
 }
 
 /// The result of reading a list once.
@@ -98,6 +102,8 @@ struct Progress<'a> {
     announced: Option<u64>,
     /// Whether the last page announced another one, or may be followed by one.
     has_next: bool,
+    /// Whether the last page has fewer records than its answer says fit in one.
+    has_room: bool,
 }
 
 impl Pager<'_> {
@@ -126,24 +132,49 @@ impl Pager<'_> {
             barren: 0,
             announced: None,
             has_next: false,
+            has_room: false,
         };
-        let mut given = first;
-        for number in 1..=MOST_PAGES {
-            let page = match given.take() {
-                Some(page) => page,
-                None => match progress.ask(number)? {
-                    Some(page) => page,
-                    None => return Ok(progress.reading),
-                },
-            };
-            if let Next::End = progress.take(number, page, each)? {
-                return Ok(progress.reading);
+        let first = match first {
+            Some(first) => first,
+            None => (self.ask)(1)?,
+        };
+        let mut next = progress.take(1, first, each)?;
+        let (mut number, mut ahead) = (2, self.workers.div_ceil(2) as u64);
+        while let Next::Page = next {
+            if number > MOST_PAGES {
+                return Err(Error::Unexpected {
+                    request: format!("GET {}", self.path),
+                    problem: format!("the list doesn't end after {MOST_PAGES} pages"),
+                });
             }
+            // Announced pages are read ahead: a few at first, and more as the
+            // list goes on. A page with room for more records contradicts
+            // them, so nothing is read ahead after it.
+            ahead = if progress.has_room { 1 } else { 2 * ahead };
+            let last = progress.announced.unwrap_or(0).min(number - 1 + ahead);
+            let last = last.clamp(number, MOST_PAGES);
+            let outcome = in_order(
+                self.workers,
+                number..=last,
+                |number| Ok((number, (self.ask)(number))),
+                |(number, answer)| {
+                    next = match progress.answer(number, answer)? {
+                        Some(page) => progress.take(number, page, each)?,
+                        None => Next::End,
+                    };
+                    match next {
+                        Next::Page => Ok(()),
+                        Next::End => Err(Error::Stopped),
+                    }
+                },
+            );
+            match (outcome, &next) {
+                (Err(Error::Stopped), Next::End) => {}
+                (outcome, _) => outcome?,
+            }
+            number = last + 1;
         }
-        Err(Error::Unexpected {
-            request: format!("GET {}", self.path),
-            problem: format!("the list doesn't end after {MOST_PAGES} pages"),
-        })
+        Ok(progress.reading)
     }
 
     /// Whether the page is the whole list as it was at one moment, so that
@@ -162,11 +193,11 @@ impl Pager<'_> {
 }
 
 impl Progress<'_> {
-    /// Requests a page. Returns `None` if an error means that the list ends
-    /// before it.
-    fn ask(&mut self, number: u64) -> Result<Option<Page>> {
-        let error = match (self.pager.ask)(number) {
-            Err(error) if number > 1 && is_page_error(&error) => error,
+    /// Takes the answer to the request for a page. Returns `None` if it is an
+    /// error that means that the list ends before the page.
+    fn answer(&mut self, number: u64, answer: Result<Page>) -> Result<Option<Page>> {
+        let error = match answer {
+            Err(error) if is_page_error(&error) => error,
             answer => return answer.map(Some),
         };
         let is_past = self.announced.is_some_and(|pages| number > pages) || !self.wants_more();
@@ -195,6 +226,8 @@ impl Progress<'_> {
     ) -> Result<Next> {
         let own_pages = self.look_at_envelope(number, &page);
         let length = page.len();
+        let size = page.pagination.and_then(|it| it.items_per_page);
+        self.has_room = size.is_some_and(|size| size > length as u64);
         let ids = page.texts_of(self.pager.key);
         let ids: Vec<u128> = ids.map(|id| seen::hash(&id)).collect();
         let repeats = number > 1 && !ids.is_empty() && ids == self.last_ids;

@@ -68,7 +68,12 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let reached = stream_run.bookmark();
     let from = run.first_time(reached, settings.lookback);
     let (api, mut sink) = stream_run.split();
-    let users = Users::new(api, UserTime::Updated, settings.page_size);
+    let users = Users::new(
+        api,
+        UserTime::Updated,
+        settings.page_size,
+        settings.concurrency,
+    );
     overlap(
         |hand_over| {
             let each = &mut |step: UserStep| match step {
@@ -148,6 +153,8 @@ pub struct Users<'a> {
     api: &'a Api<'a>,
     time: UserTime,
     page_size: u32,
+    /// How many pages of a window to request at once.
+    workers: usize,
     /// The number of users in the longest page so far.
     longest: AtomicU64,
     /// Whether any answers were contradictory.
@@ -155,11 +162,12 @@ pub struct Users<'a> {
 }
 
 impl<'a> Users<'a> {
-    pub fn new(api: &'a Api<'a>, time: UserTime, page_size: u32) -> Self {
+    pub fn new(api: &'a Api<'a>, time: UserTime, page_size: u32, workers: usize) -> Self {
         Self {
             api,
             time,
             page_size,
+            workers,
             longest: AtomicU64::new(0),
             doubtful: AtomicBool::new(false),
         }
@@ -373,12 +381,13 @@ impl<'a> Users<'a> {
         self.api.get(&get, |body| Page::parse(body, list))
     }
 
-    fn pager<'p>(&'p self, ask: &'p dyn Fn(u64) -> Result<Page>) -> Pager<'p> {
+    fn pager<'p>(&'p self, ask: &'p (dyn Fn(u64) -> Result<Page> + Sync)) -> Pager<'p> {
         Pager {
             path: PATH,
             key: "id",
             paged: true,
             ask,
+            workers: self.workers,
         }
     }
 

@@ -115,7 +115,7 @@ impl Limits {
                     let waited = self.changed.wait_timeout(state, until - now);
                     waited.unwrap_or_else(PoisonError::into_inner).0
                 }
-                _ if state.under_way < self.concurrency => {
+                _ if state.under_way < self.concurrency && self.is_affordable(&state) => {
                     state.under_way += 1;
                     return Ok(Permit(self));
                 }
@@ -125,6 +125,15 @@ impl Limits {
                     .unwrap_or_else(PoisonError::into_inner),
             };
         }
+    }
+
+    /// Whether the requests under way leave one above the reserve. Without any
+    /// under way, one is made, because the limit may have been reset.
+    fn is_affordable(&self, state: &State) -> bool {
+        let reserve_is_left = |hourly: HourlyLimit| {
+            hourly.remaining - state.under_way as f64 > hourly.limit * self.reserve
+        };
+        state.under_way == 0 || state.hourly.is_none_or(reserve_is_left)
     }
 
     /// Blocks all further requests.
@@ -186,7 +195,16 @@ impl Limits {
         let hourly = hourly_limit(headers);
         let at_reserve = hourly.filter(|hourly| hourly.remaining <= hourly.limit * self.reserve);
         let mut state = self.lock();
-        state.hourly = hourly.or(state.hourly);
+        // Answers may arrive in another order than the requests. A reset adds
+        // more calls than are under way.
+        let is_late = |old: HourlyLimit, new: HourlyLimit| {
+            let added = new.remaining - old.remaining;
+            new.limit == old.limit && 0.0 < added && added < self.concurrency as f64
+        };
+        state.hourly = match (state.hourly, hourly) {
+            (Some(old), Some(new)) if is_late(old, new) => Some(old),
+            (old, new) => new.or(old),
+        };
         if at_reserve.is_none() {
             state.spent = None;
         }
@@ -321,6 +339,30 @@ mod tests {
             assert!(waiting.join().unwrap() && waiting_longer.join().unwrap());
         });
         drop(place);
+    }
+
+    #[test]
+    fn requests_under_way_count_against_the_limit() {
+        let limits = Limits::new(4, 25.0, Duration::from_secs(1));
+        let answer = |remaining: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-ratelimit-limit", "8".parse().unwrap());
+            headers.insert("x-ratelimit-remaining", remaining.parse().unwrap());
+            limits.observe(&headers);
+        };
+        let affordable = || limits.is_affordable(&limits.lock());
+        answer("5");
+        answer("4");
+        // The answer to an earlier request.
+        answer("5");
+        let _first = limits.enter().unwrap();
+        assert!(affordable());
+        let second = limits.enter().unwrap();
+        assert!(!affordable(), "2 of 8 are the reserve");
+        drop(second);
+        assert!(affordable());
+        answer("8");
+        assert!(affordable());
     }
 
     #[test]

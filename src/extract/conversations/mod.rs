@@ -229,7 +229,12 @@ impl Streams<'_> {
         match self.progress.position.clone() {
             Position::Users(place) => {
                 let walk = Walk {
-                    users: Users::new(reading.users, UserTime::Created, reading.page_size),
+                    users: Users::new(
+                        reading.users,
+                        UserTime::Created,
+                        reading.page_size,
+                        reading.workers,
+                    ),
                     lists: &reading.lists,
                     workers: reading.workers,
                     asked: &asked,
