@@ -71,21 +71,46 @@ pub fn pipe<I: Send, O: Send>(
 }
 
 /// Like [`pipe`], for inputs that already exist and have a single result each.
+/// The workers take them directly, without a thread that hands them over.
 ///
 /// # Errors
 /// The first error, in the order of the inputs. Later inputs aren't started.
 pub fn in_order<I: Send, O: Send>(
     workers: usize,
-    inputs: impl IntoIterator<Item = I> + Send,
+    inputs: impl IntoIterator<Item = I, IntoIter: Send>,
     work: impl Fn(I) -> Result<O> + Sync,
-    consume: impl FnMut(O) -> Result<()>,
+    mut consume: impl FnMut(O) -> Result<()>,
 ) -> Result<()> {
-    pipe(
-        workers,
-        |hand_over| inputs.into_iter().try_for_each(hand_over),
-        |input, hand_over| hand_over(work(input)?),
-        consume,
-    )
+    let (order, turns) = sync_channel::<Receiver<Result<O>>>(workers * LOOKAHEAD);
+    let queue = Mutex::new(Some((inputs.into_iter(), order)));
+    let next = || {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let (inputs, order) = queue.as_mut()?;
+        let (sender, result) = sync_channel(1);
+        // After an error, nobody takes the results.
+        let input = inputs.next().filter(|_| order.send(result).is_ok());
+        if input.is_none() {
+            // This ends the turns.
+            *queue = None;
+        }
+        Some((input?, sender))
+    };
+    let serve = || {
+        while let Some((input, sender)) = next() {
+            if sender.send(work(input)).is_err() {
+                return;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..workers {
+            scope.spawn(serve);
+        }
+        // This consumes the turns. After a panic, the scope propagates it.
+        turns
+            .into_iter()
+            .try_for_each(|result| consume(result.recv().map_err(|_| Error::Stopped)??))
+    })
 }
 
 /// Consumes all results of an input.

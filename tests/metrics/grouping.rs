@@ -71,6 +71,89 @@ fn many_agents_are_asked_for_in_addresses_of_bounded_length() {
 }
 
 #[test]
+fn a_refused_filter_is_halved_once() {
+    // The number of ids in each request, and whether it is answered.
+    let (yes, no) = (true, false);
+    for (most_filters, refuses_last_agent, expected_requests) in [
+        (
+            8,
+            false,
+            vec![
+                (31, no),
+                (15, no),
+                (7, yes),
+                (8, yes),
+                (16, no),
+                (8, yes),
+                (8, yes),
+            ],
+        ),
+        (
+            0,
+            true,
+            vec![
+                (31, no),
+                (15, yes),
+                (16, no),
+                (8, yes),
+                (8, no),
+                (4, yes),
+                (4, no),
+                (2, yes),
+                (2, no),
+                (1, yes),
+                (1, no),
+            ],
+        ),
+    ] {
+        let mut options = team();
+        options.sizes.agents = 31;
+        options.quirks.metrics.unfiltered = Unfiltered::Null;
+        options.quirks.metrics.most_filters = most_filters;
+        options.quirks.metrics.refuses_last_agent = refuses_last_agent;
+        let sandbox = Sandbox::start(options);
+        let run = Tap::new(&sandbox)
+            .streams(&[STREAM])
+            .set("concurrency", 1)
+            .set("metrics", json!(["team_performance.responses_sent"]))
+            .set("metrics_group_by", json!(["agent"]))
+            .succeed();
+        let from = sandbox.options().today - TimeDelta::days(60);
+        let expected = Expected {
+            prefix: "team_performance.responses_sent",
+            ..Expected::new(&sandbox, from, bookmark(&run))
+        };
+        let last = sandbox
+            .truth("agents")
+            .last()
+            .map(|agent| agent["id"].clone());
+        let mut expected = expected.records(None);
+        expected.retain(|record| {
+            record["group_by"] == "agent"
+                && !(refuses_last_agent && Some(&record["group_value"]) == last.as_ref())
+        });
+        let records = run.records(STREAM);
+        assert_eq!(by_key(STREAM, records), by_key(STREAM, &expected));
+        let refused = warnings(&run);
+        assert_eq!(
+            refused.len(),
+            usize::from(refuses_last_agent),
+            "{refused:?}"
+        );
+        let mut requests: Vec<_> = asked(&sandbox)
+            .iter()
+            .filter_map(|request| {
+                let ids = request.query("filter_by")?.split(',').count();
+                Some((ids, request.status == 200))
+            })
+            .collect();
+        // A refusal may also be one of the time, so other times are tried.
+        requests.dedup_by(|next, last| next == last && !last.1);
+        assert_eq!(requests, expected_requests);
+    }
+}
+
+#[test]
 fn what_belongs_to_no_group_is_the_group_none() {
     for nameless in [Nameless::Null, Nameless::Text] {
         let mut options = team();

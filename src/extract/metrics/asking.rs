@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::answer::Rows;
 use super::grouping;
-use super::misses::{Reply, give_up, may_be_the_question, reply};
+use super::misses::{Reply, give_up, may_be_the_time, reply};
 use super::reach::Reach;
 use super::rows::{Query, Time, rows};
 use super::slices::{Interval, Slices};
@@ -82,7 +82,7 @@ impl Question<'_> {
                     left = left.skip(part.len());
                     continue;
                 }
-                Err(error) if !may_be_the_question(&error) => return Ok(give_up(so_far, error)),
+                Err(error) if !may_be_the_time(&error) => return Ok(give_up(so_far, error)),
                 Err(error) => error,
             };
             match self.oldest_answered(left.from(), filter)? {

@@ -7,13 +7,13 @@
 //! to answer, it is requested again by their ids. What works for one metric is
 //! tried first for the next.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use url::form_urlencoded;
 
 use super::answer::Rows;
-use super::misses::{Reply, give_up, may_be_the_question, reply};
+use super::misses::{Reply, give_up, may_be_the_filter, reply};
 use super::table::GroupBy;
 use crate::error::{Error, Result};
 use crate::extract::Run;
@@ -25,6 +25,11 @@ use crate::streams::{AGENTS, GROUPS, ListSource};
 /// The maximum length of the ids in an address, in bytes. With the rest, an
 /// address stays below about 2,000 bytes, which every server and proxy accepts.
 const MOST_BYTES: usize = 1_500;
+
+/// After this many refused portions and none accepted, the filter itself is
+/// refused. A portion of 64 ids, which don't fit an address, is a single id
+/// after six halvings.
+const MOST_REFUSED: usize = 6;
 
 /// A question that may be grouped.
 pub trait Question: Copy + Send + Sync {
@@ -44,6 +49,8 @@ enum Way {
     Unfiltered,
     /// Only an answer with a filter named some.
     Filtered,
+    /// No filter was accepted.
+    Refused,
 }
 
 /// The groupings of a stream.
@@ -117,11 +124,11 @@ impl<'a> Groups<'a> {
             return question.ask(None).map(Asked::Done);
         }
         if self.way(group_by) == Some(Way::Filtered) {
-            return self.ask_portions(question).map(Asked::Done);
+            return self.ask_portions(question, true).map(Asked::Done);
         }
         let rows = match question.ask(None)? {
             Ok(rows) => rows,
-            Err(error) if may_be_the_question(&error) => {
+            Err(error) if may_be_the_filter(&error) => {
                 return self.ask_refused(question, error).map(Asked::Done);
             }
             Err(error) => return Ok(Asked::Done(Err(error))),
@@ -144,7 +151,7 @@ impl<'a> Groups<'a> {
         if self.way(group_by) == Some(Way::Unfiltered) {
             return Ok(Err(refusal));
         }
-        Ok(match self.ask_portions(question)? {
+        Ok(match self.ask_portions(question, false)? {
             Ok(rows) if rows.names_groups => {
                 self.set_way(group_by, Way::Filtered);
                 Ok(rows)
@@ -158,7 +165,7 @@ impl<'a> Groups<'a> {
     /// the whole account, and are dropped.
     fn ask_filtered(&self, question: &impl Question, mut unfiltered: Rows) -> Result<Reply<Rows>> {
         let group_by = question.group_by();
-        let filtered = match self.ask_portions(question)? {
+        let filtered = match self.ask_portions(question, true)? {
             Ok(filtered) => filtered,
             Err(error) => return Ok(Err(error)),
         };
@@ -170,17 +177,52 @@ impl<'a> Groups<'a> {
         Ok(Ok(unfiltered))
     }
 
-    /// Requests all groups or agents of the account by their ids.
-    fn ask_portions(&self, question: &impl Question) -> Result<Reply<Rows>> {
-        let portions = match reply(self.portions(question.group_by()))? {
+    /// Requests all groups or agents of the account by their ids. If the API
+    /// refuses some ids, or that many at once, `halving` finds out which, and
+    /// the next question omits them.
+    fn ask_portions(&self, question: &impl Question, halving: bool) -> Result<Reply<Rows>> {
+        let group_by = question.group_by();
+        let halving = halving && self.way(group_by) != Some(Way::Refused);
+        let portions = match reply(self.portions(group_by))? {
             Ok(portions) => portions,
             Err(error) => return Ok(Err(error)),
         };
         let mut so_far: Option<Rows> = None;
-        for portion in portions {
-            match question.ask(Some(&portion))? {
-                Ok(rows) => so_far.get_or_insert_with(Rows::new).add(rows),
-                Err(error) => return Ok(give_up(so_far, error)),
+        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+        let mut pending = VecDeque::from(portions);
+        while let Some(portion) = pending.pop_front() {
+            let error = match question.ask(Some(&portion))? {
+                Ok(rows) => {
+                    so_far.get_or_insert_with(Rows::new).add(rows);
+                    accepted.push(portion);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            if !halving || !may_be_the_filter(&error) {
+                return Ok(give_up(so_far, error));
+            }
+            if so_far.is_none() && refused.len() >= MOST_REFUSED {
+                self.set_way(group_by, Way::Refused);
+                return Ok(Err(error));
+            }
+            if let Some([first, second]) = halves(&portion) {
+                pending.push_front(second);
+                pending.push_front(first);
+            }
+            refused.push((portion, error));
+        }
+        if so_far.is_none()
+            && let Some((_, error)) = refused.pop()
+        {
+            return Ok(Err(error));
+        }
+        if !refused.is_empty() {
+            self.set_portions(group_by, accepted);
+            for (id, error) in refused.iter().filter(|(id, _)| halves(id).is_none()) {
+                log::warn!(
+                    "metrics: Freshchat refuses `filter_by` {id}, which has no values: {error}"
+                );
             }
         }
         Ok(Ok(so_far.unwrap_or_else(Rows::new)))
@@ -198,6 +240,11 @@ impl<'a> Groups<'a> {
         let portions = portions(group_by, &ids);
         known.insert(group_by, portions.clone());
         Ok(portions)
+    }
+
+    fn set_portions(&self, group_by: GroupBy, portions: Vec<String>) {
+        let mut known = self.portions.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(group_by, portions);
     }
 
     fn way(&self, group_by: GroupBy) -> Option<Way> {
@@ -241,6 +288,13 @@ fn portions(group_by: GroupBy, ids: &[String]) -> Vec<String> {
         }
     }
     portions
+}
+
+/// Both halves of a value of `filter_by`. `None` if it has a single id.
+fn halves(portion: &str) -> Option<[String; 2]> {
+    let ids: Vec<&str> = portion.split(',').collect();
+    let (first, second) = ids.split_at(ids.len() / 2);
+    (!first.is_empty()).then(|| [first.join(","), second.join(",")])
 }
 
 /// The length of a text in an address, in bytes.

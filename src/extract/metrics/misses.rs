@@ -36,13 +36,18 @@ fn is_odd(error: &Error) -> bool {
 
 /// Whether the API will never answer the request.
 fn is_refusal(error: &Error) -> bool {
-    matches!(error.status(), Some(400 | 403 | 404 | 422))
+    matches!(error.status(), Some(400 | 403 | 404 | 413 | 414 | 422))
 }
 
-/// Whether the refusal can be due to the question: its time, or a missing
-/// filter.
-pub fn may_be_the_question(error: &Error) -> bool {
+/// Whether the refusal can be due to the time of the question.
+pub fn may_be_the_time(error: &Error) -> bool {
     matches!(error.status(), Some(400 | 422))
+}
+
+/// Whether the refusal can be due to the filter of the question: its absence,
+/// its length, or its ids.
+pub fn may_be_the_filter(error: &Error) -> bool {
+    matches!(error.status(), Some(400 | 413 | 414 | 422))
 }
 
 /// Whether the server failed in all tries.

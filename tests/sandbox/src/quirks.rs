@@ -526,6 +526,10 @@ pub struct MetricQuirks {
     /// guessed: without a grouping, `groupings` holds one whose value is null; else it is empty.
     pub null_grouping: bool,
     pub unfiltered: Unfiltered,
+    /// guessed: the most entries of `filter_by`; 400 above it. Zero is no limit.
+    pub most_filters: usize,
+    /// guessed: 400 to the id of the last agent in `filter_by`, as if deactivated.
+    pub refuses_last_agent: bool,
     pub nameless: Nameless,
     pub value_shape: ValueShape,
     /// seen live: the series of a metric with `x_time` has no `start` and no `end`.

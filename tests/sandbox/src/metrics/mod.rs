@@ -23,7 +23,14 @@ struct Filter {
 /// Reads `filter_by`; 400 for a form or an id that is not known.
 fn filters(call: &Call<'_>, account: &Account, keys: &[&str]) -> Result<Vec<Filter>, Problem> {
     let text = call.query("filter_by").unwrap_or_default();
+    let quirks = &call.options.quirks.metrics;
     let entries = text.split(',').filter(|entry| !entry.is_empty());
+    let most = quirks.most_filters;
+    if most > 0 && entries.clone().count() > most {
+        return Err(Problem::bad_request(format!(
+            "filter_by has more than {most} values"
+        )));
+    }
     let read = |entry: &str| {
         let wrong = || Problem::bad_request(format!("filter_by {entry:?} is not valid"));
         let (key, id) = entry.split_once('=').ok_or_else(wrong)?;
@@ -32,7 +39,9 @@ fn filters(call: &Call<'_>, account: &Account, keys: &[&str]) -> Result<Vec<Filt
             _ => &account.agents,
         };
         let found = known.iter().any(|record| record["id"] == id);
-        if !keys.contains(&key) || !found {
+        let refused = quirks.refuses_last_agent
+            && account.agents.last().is_some_and(|agent| agent["id"] == id);
+        if !keys.contains(&key) || !found || refused {
             return Err(wrong());
         }
         Ok(Filter {
