@@ -336,6 +336,7 @@ pub fn client(config: &Config, observe: fn(&Exchange)) -> Client {
             config.settings.concurrency,
             config.settings.rate_limit_reserve_percent,
             retry_base,
+            progress::waiting,
         ),
     };
     Client::new(options, observe)

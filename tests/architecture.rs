@@ -145,16 +145,21 @@ fn imports_form_no_circle() {
     }
 }
 
-/// The protocol knows neither the API nor anything of the streams.
+/// The protocol and the API know neither each other, nor the streams, nor the
+/// terminal.
 #[test]
-fn the_protocol_stands_on_its_own() {
-    let imports = imports();
-    for (module, others) in &imports {
-        if module.starts_with("singer") {
-            for other in others {
-                let is_own = other.starts_with("singer");
-                let is_shared = ["json", "timestamp"].contains(&other.as_str());
-                assert!(is_own || is_shared, "{module} imports {other}");
+fn the_protocol_and_the_api_stand_on_their_own() {
+    for (area, shared) in [
+        ("singer", &["json", "timestamp"][..]),
+        ("freshchat", &["error", "json", "secret", "timestamp"]),
+    ] {
+        for (module, others) in &imports() {
+            let is_own = |module: &str| module.split("::").next() == Some(area);
+            for other in others
+                .iter()
+                .filter(|other| is_own(module) && !is_own(other))
+            {
+                assert!(shared.contains(&other.as_str()), "{module} imports {other}");
             }
         }
     }

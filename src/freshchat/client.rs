@@ -20,7 +20,6 @@ use super::problems::{
 use super::retry::RetryPolicy;
 use super::stop::Stop;
 use crate::error::{Error, Result};
-use crate::progress;
 use crate::secret::Secret;
 
 /// The maximum size of an answer. A larger one is not a page of records.
@@ -367,7 +366,7 @@ impl Client {
             if all {
                 self.options.limits.close(wait, &error.to_string());
             } else {
-                progress::waiting(wait, &error.to_string());
+                self.options.limits.tell(wait, &error.to_string());
                 self.stop.sleep(wait)?;
             }
         }

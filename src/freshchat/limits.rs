@@ -9,7 +9,6 @@ use ureq::http::HeaderMap;
 
 use super::clock;
 use crate::error::{Error, Result};
-use crate::progress;
 
 /// Longer waits in a header are wrong, because the limits are hourly.
 const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
@@ -35,6 +34,8 @@ pub struct Limits {
     reserve: f64,
     /// The first wait if no header says when the limit is reset.
     base: Duration,
+    /// Called for each wait, with its length and its reason.
+    on_wait: fn(Duration, &str),
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -69,12 +70,19 @@ pub struct Permit<'a>(&'a Limits);
 
 impl Limits {
     /// `reserve_percent` of the hourly limit is left to others. `base` is the
-    /// first wait if the API doesn't say when the limit is reset.
-    pub fn new(concurrency: usize, reserve_percent: f64, base: Duration) -> Self {
+    /// first wait if the API doesn't say when the limit is reset. `on_wait` is
+    /// called for each wait, with its length and its reason.
+    pub fn new(
+        concurrency: usize,
+        reserve_percent: f64,
+        base: Duration,
+        on_wait: fn(Duration, &str),
+    ) -> Self {
         Self {
             concurrency,
             reserve: reserve_percent / 100.0,
             base,
+            on_wait,
             state: Mutex::default(),
             changed: Condvar::new(),
         }
@@ -154,10 +162,15 @@ impl Limits {
         state.closed_until = state.closed_until.max(Some(until));
         self.changed.notify_all();
         drop(state);
-        progress::waiting(wait, reason);
+        self.tell(wait, reason);
         if wait >= LOGGED_WAIT && longer {
             log::info!("waiting {:.0} s: {reason}", wait.as_secs_f64());
         }
+    }
+
+    /// Reports a wait, which a caller does by itself.
+    pub fn tell(&self, wait: Duration, reason: &str) {
+        (self.on_wait)(wait, reason);
     }
 
     /// How long to wait for a used-up limit if no answer says when it is reset.
@@ -287,6 +300,15 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
+    fn limits(concurrency: usize, reserve_percent: f64) -> Limits {
+        Limits::new(
+            concurrency,
+            reserve_percent,
+            Duration::from_secs(1),
+            |_, _| (),
+        )
+    }
+
     fn wait(name: &'static str, value: String) -> Option<f64> {
         let mut headers = HeaderMap::new();
         headers.insert(name, value.parse().unwrap());
@@ -329,7 +351,7 @@ mod tests {
 
     #[test]
     fn who_waits_at_the_gate_hears_of_the_end() {
-        let limits = Limits::new(1, 10.0, Duration::from_secs(1));
+        let limits = limits(1, 10.0);
         let place = limits.enter().unwrap();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| limits.enter().is_err());
@@ -343,7 +365,7 @@ mod tests {
 
     #[test]
     fn requests_under_way_count_against_the_limit() {
-        let limits = Limits::new(4, 25.0, Duration::from_secs(1));
+        let limits = limits(4, 25.0);
         let answer = |remaining: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert("x-ratelimit-limit", "8".parse().unwrap());
@@ -367,7 +389,7 @@ mod tests {
 
     #[test]
     fn blind_waits_grow_round_by_round_and_end() {
-        let limits = Limits::new(4, 10.0, Duration::from_secs(1));
+        let limits = limits(4, 10.0);
         let mut waits = Vec::new();
         for _ in 0..12 {
             let wait = limits.blind_wait().unwrap();
