@@ -26,19 +26,19 @@ const CAPABILITIES: [&str; 8] = [
 
 /// The output format of the description.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
-pub enum Format {
+pub enum AboutFormat {
     Text,
     Json,
     Markdown,
 }
 
 /// Describes this program. The text ends with a newline.
-pub fn describe(format: Format) -> String {
+pub fn describe(format: AboutFormat) -> String {
     let schema = config::schema();
     match format {
-        Format::Json => format!("{:#}\n", about()),
-        Format::Text => text(&schema),
-        Format::Markdown => markdown(&schema),
+        AboutFormat::Json => format!("{:#}\n", about()),
+        AboutFormat::Text => text(&schema),
+        AboutFormat::Markdown => markdown(&schema),
     }
 }
 

@@ -9,7 +9,7 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{ArgGroup, Parser, ValueEnum};
 use log::LevelFilter;
 
-use crate::about::Format;
+use crate::about::AboutFormat;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::files::{self, read_json};
@@ -46,14 +46,14 @@ struct Args {
     #[arg(long)]
     about: bool,
     /// Output format of --about and --test; markdown is only for --about
-    #[arg(long, value_enum, default_value_t = Format::Text, requires = "formatted")]
-    format: Format,
+    #[arg(long, value_enum, default_value_t = AboutFormat::Text, requires = "formatted")]
+    format: AboutFormat,
     /// Lowest level of log lines to show
     #[arg(long, value_enum, default_value_t = LogLevel::Info, value_name = "LEVEL")]
     log_level: LogLevel,
     /// Format of log lines; defaults to text, or to JSON if Meltano asks for it
     #[arg(long, value_enum, value_name = "FORMAT")]
-    log_format: Option<logging::Format>,
+    log_format: Option<logging::LogFormat>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -138,13 +138,13 @@ fn act(args: Args) -> Result<()> {
             serde_json::to_string_pretty(&Catalog { streams }).expect("a catalog is always JSON");
         return Ok(singer::print(&format!("{catalog}\n"))?);
     }
-    if args.test && args.format == Format::Markdown {
+    if args.test && args.format == AboutFormat::Markdown {
         let problem = "--test prints text or json, not markdown; see --help";
         return Err(Error::Usage(problem.into()));
     }
     let config = config::load(&args.config)?;
     if args.test {
-        return check::run(&config, args.format == Format::Json);
+        return check::run(&config, args.format == AboutFormat::Json);
     }
     let catalog = match args.catalog.or(args.properties) {
         Some(path) => Some((read_json::<Catalog>("catalog", &path)?, path)),

@@ -145,7 +145,7 @@ impl ReportLookback {
 /// file and the setting.
 pub fn load(sources: &[OsString]) -> Result<Config> {
     let schema = schema();
-    let mut merged = Merged::default();
+    let mut merged = MergedSettings::default();
     let (environment, files): (Vec<_>, Vec<_>) =
         sources.iter().partition(|source| *source == ENVIRONMENT);
     for file in files {
@@ -183,7 +183,7 @@ pub fn is_setting(name: &str) -> bool {
 
 /// The values read so far, and the origin of each.
 #[derive(Default)]
-struct Merged {
+struct MergedSettings {
     values: Map<String, Value>,
     origins: HashMap<String, String>,
     sources: Vec<String>,
@@ -193,7 +193,7 @@ struct Merged {
     secrets: Vec<String>,
 }
 
-impl Merged {
+impl MergedSettings {
     fn read_file(&mut self, path: &Path, schema: &Value) -> Result<()> {
         let values: Value = crate::files::read_json("config", path)?;
         let origin = path.display().to_string();

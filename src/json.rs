@@ -65,7 +65,7 @@ impl Objects {
     pub fn single(body: &str, text: &str) -> serde_json::Result<Self> {
         let mut objects = Self::default();
         let mut deserializer = serde_json::Deserializer::from_str(text);
-        let item = Item {
+        let item = Splitter {
             body,
             objects: &mut objects,
         };
@@ -81,7 +81,7 @@ impl Objects {
     pub fn list<'a, A: SeqAccess<'a>>(body: &'a str, mut items: A) -> Result<Self, A::Error> {
         let mut objects = Self::default();
         loop {
-            let item = Item {
+            let item = Splitter {
                 body,
                 objects: &mut objects,
             };
@@ -119,12 +119,12 @@ impl Objects {
 }
 
 /// Splits an object in `body`, and adds it to `objects`.
-struct Item<'o, 'a> {
+struct Splitter<'o, 'a> {
     body: &'a str,
     objects: &'o mut Objects,
 }
 
-impl Item<'_, '_> {
+impl Splitter<'_, '_> {
     /// The position of a part of the body.
     fn range(&self, part: &str) -> Range<usize> {
         let start = part.as_ptr() as usize - self.body.as_ptr() as usize;
@@ -132,7 +132,7 @@ impl Item<'_, '_> {
     }
 }
 
-impl<'a> DeserializeSeed<'a> for Item<'_, 'a> {
+impl<'a> DeserializeSeed<'a> for Splitter<'_, 'a> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -140,7 +140,7 @@ impl<'a> DeserializeSeed<'a> for Item<'_, 'a> {
     }
 }
 
-impl<'a> Visitor<'a> for Item<'_, 'a> {
+impl<'a> Visitor<'a> for Splitter<'_, 'a> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

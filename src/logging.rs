@@ -15,7 +15,7 @@ use crate::progress;
 use crate::secret::redact;
 
 static LOGGER: Logger = Logger;
-static FORMAT: OnceLock<Format> = OnceLock::new();
+static FORMAT: OnceLock<LogFormat> = OnceLock::new();
 /// Whether the last line was printed.
 static ENDED: Mutex<bool> = Mutex::new(false);
 
@@ -35,7 +35,7 @@ const SDK_FORMATTER: &str = "singer_sdk.logging.StructuredFormatter";
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
-pub enum Format {
+pub enum LogFormat {
     /// `INFO message`
     Text,
     /// One JSON object a line, as Meltano's structured logging reads it
@@ -47,7 +47,7 @@ struct Logger;
 /// Starts logging at the given level. Without a format, logs are JSON if
 /// Meltano asks for it. Lines of other crates are not shown, because they would
 /// print headers.
-pub fn start(level: LevelFilter, format: Option<Format>) {
+pub fn start(level: LevelFilter, format: Option<LogFormat>) {
     FORMAT.get_or_init(|| format.unwrap_or_else(format_of_environment));
     if log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(level);
@@ -56,7 +56,7 @@ pub fn start(level: LevelFilter, format: Option<Format>) {
 
 /// Whether lines are written for programs, not for people.
 pub fn is_json() -> bool {
-    FORMAT.get() == Some(&Format::Json)
+    FORMAT.get() == Some(&LogFormat::Json)
 }
 
 /// Prints the line that ends a failed run. It is shown at every log level, and
@@ -72,15 +72,15 @@ pub fn warning(message: &str) {
 
 /// JSON, if the log configuration in the environment asks for it. A file in
 /// another form belongs to some other program, and is ignored.
-fn format_of_environment() -> Format {
+fn format_of_environment() -> LogFormat {
     let formatters = std::env::var_os(SDK_CONFIG)
         .and_then(|path| std::fs::read(Path::new(&path)).ok())
         .and_then(|text| serde_json::from_slice::<Value>(&text).ok())
         .and_then(|config| config.get("formatters")?.as_object().cloned());
     let is_structured = |formatter: &Value| formatter["()"] == SDK_FORMATTER;
     match formatters {
-        Some(formatters) if formatters.values().any(is_structured) => Format::Json,
-        _ => Format::Text,
+        Some(formatters) if formatters.values().any(is_structured) => LogFormat::Json,
+        _ => LogFormat::Text,
     }
 }
 

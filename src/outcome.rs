@@ -20,7 +20,7 @@ enum Status {
 }
 
 /// A row of the summary table.
-pub struct Row {
+pub struct Outcome {
     pub stream: &'static Stream,
     records: u64,
     requests: u64,
@@ -28,7 +28,7 @@ pub struct Row {
     status: Status,
 }
 
-impl Row {
+impl Outcome {
     /// Logs and records the outcome of a stream. `completed_at` is the last
     /// time that an earlier run completed it.
     pub fn new(
@@ -99,7 +99,7 @@ fn judge(
 }
 
 /// The run's result.
-pub fn conclude(rows: &[Row]) -> Result<()> {
+pub fn conclude(rows: &[Outcome]) -> Result<()> {
     let with = |status: Status| rows.iter().filter(move |row| row.status == status);
     let failed: Vec<String> = with(Status::Failed)
         .map(|row| row.stream.name.to_owned())
@@ -114,7 +114,7 @@ pub fn conclude(rows: &[Row]) -> Result<()> {
     Ok(())
 }
 
-pub fn print_table(rows: &[Row]) {
+pub fn print_table(rows: &[Outcome]) {
     let width = rows.iter().map(|row| row.stream.name.len()).max();
     let width = width.unwrap_or_default().max("stream".len());
     log::info!(

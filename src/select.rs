@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::singer::{Catalog, Entry, Field, Fields, selected_schema};
+use crate::singer::{Catalog, CatalogEntry, Field, Fields, selected_schema};
 use crate::streams::{self, STREAMS, Stream};
 
 /// A selected stream.
@@ -38,7 +38,7 @@ pub fn by_default() -> Vec<Selected> {
 /// # Errors
 /// [`Error::UnknownStream`], and [`Error::Shape`] if a key isn't in the schema.
 pub fn from_catalog(catalog: &Catalog, path: &Path) -> Result<Vec<Selected>> {
-    let unknown = |entry: &&Entry| streams::find(entry.name()).is_none();
+    let unknown = |entry: &&CatalogEntry| streams::find(entry.name()).is_none();
     if let Some(entry) = catalog.streams.iter().find(unknown) {
         return Err(Error::UnknownStream {
             path: path.to_owned(),
@@ -61,7 +61,7 @@ pub fn from_catalog(catalog: &Catalog, path: &Path) -> Result<Vec<Selected>> {
 }
 
 /// The key properties: those of the catalog, if it names any.
-fn keys(stream: &Stream, entry: &Entry, path: &Path) -> Result<Vec<String>> {
+fn keys(stream: &Stream, entry: &CatalogEntry, path: &Path) -> Result<Vec<String>> {
     let Some(keys) = &entry.key_properties else {
         return Ok(stream.key.iter().map(ToString::to_string).collect());
     };
@@ -87,7 +87,7 @@ fn keys(stream: &Stream, entry: &Entry, path: &Path) -> Result<Vec<String>> {
     }
 }
 
-fn selected(stream: &'static Stream, entry: &Entry, keys: Vec<String>) -> Selected {
+fn selected(stream: &'static Stream, entry: &CatalogEntry, keys: Vec<String>) -> Selected {
     let mut automatic = keys.clone();
     automatic.extend(stream.replication_key.map(str::to_owned));
     let selection = entry.selection().with_automatic(&automatic);

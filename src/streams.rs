@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::error::ApiError;
 use crate::extract::reports::{Aliases, Cut, Identity, RowTime};
 use crate::freshchat::Shape;
-use crate::singer::{Entry, Fields};
+use crate::singer::{CatalogEntry, Fields};
 
 /// A row of the table.
 pub struct Stream {
@@ -319,8 +319,8 @@ impl Stream {
     }
 
     /// The stream's catalog entry.
-    pub fn discover(&self) -> Entry {
-        Entry::discovered(
+    pub fn discover(&self) -> CatalogEntry {
+        CatalogEntry::discovered(
             self.name,
             self.schema(),
             self.key,

@@ -13,7 +13,7 @@ use crate::extract::conversations::{self, Plan};
 use crate::extract::reports::{Engine, Finished, ReportRun};
 use crate::extract::{self, Deletions, Run, StreamRun};
 use crate::freshchat::{Client, Exchange, Limits, Options, RetryPolicy, Storage, clock};
-use crate::outcome::{Row, conclude, print_table};
+use crate::outcome::{Outcome, conclude, print_table};
 use crate::progress;
 use crate::select::Selected;
 use crate::singer::{Output, RecordWriter, State, metrics};
@@ -74,7 +74,7 @@ fn sync_all(
     run: &Run,
     storage: &Storage,
     selected: Vec<Selected>,
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<Outcome>,
 ) -> Result<Option<Error>> {
     let (reports, mut others): (Vec<_>, Vec<_>) = selected
         .into_iter()
@@ -126,7 +126,7 @@ fn sync_all(
 fn with_sound_bookmarks(
     run: &Run,
     selected: Vec<Selected>,
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<Outcome>,
 ) -> Result<Vec<Selected>> {
     let mut sound = Vec::new();
     for selected in selected {
@@ -142,7 +142,7 @@ fn with_sound_bookmarks(
             Ok(()) => sound.push(selected),
             Err(error @ Error::Ahead { .. }) => {
                 let completed_at = run.output.bookmark(stream.name).completed_at();
-                rows.push(Row::new(
+                rows.push(Outcome::new(
                     stream,
                     0,
                     0,
@@ -167,7 +167,7 @@ struct Entities<'a> {
 impl Entities<'_> {
     /// Syncs the streams, one group after another. Returns the error that ended
     /// the run early, if any.
-    fn sync(&self, selected: Vec<Selected>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
+    fn sync(&self, selected: Vec<Selected>, rows: &mut Vec<Outcome>) -> Result<Option<Error>> {
         for group in groups(selected) {
             let ended = match &self.plan {
                 Some(plan) if group.iter().all(is_walked) => {
@@ -191,7 +191,7 @@ impl Entities<'_> {
 fn sync_group<'a>(
     run: &'a Run<'a>,
     group: Vec<Selected>,
-    rows: &mut Vec<Row>,
+    rows: &mut Vec<Outcome>,
     extract: impl FnOnce(&mut [StreamRun<'a>]) -> Result<()>,
 ) -> Result<Option<Error>> {
     let started = Instant::now();
@@ -209,7 +209,7 @@ fn sync_group<'a>(
         if let (true, Some(version)) = (complete, writer.version()) {
             run.output.activate_version(stream.name, version)?;
         }
-        rows.push(Row::new(
+        rows.push(Outcome::new(
             stream,
             writer.written(),
             stream_run.api.requests(),
@@ -239,7 +239,7 @@ struct Told {
 impl Told {
     /// Ends the stream at the end of the run, when all others have reported
     /// their deletions.
-    fn end(self, run: &Run, is_cut_short: bool) -> Result<Row> {
+    fn end(self, run: &Run, is_cut_short: bool) -> Result<Outcome> {
         let stream = self.stream;
         if !is_cut_short {
             let mut bookmark = run.output.bookmark(stream.name);
@@ -253,7 +253,7 @@ impl Told {
         let error = is_cut_short.then_some(&Error::Stopped);
         let (records, took) = (self.records.load(Ordering::Relaxed), self.started.elapsed());
         let completed_at = run.output.bookmark(stream.name).completed_at();
-        Ok(Row::new(stream, records, 0, took, error, completed_at))
+        Ok(Outcome::new(stream, records, 0, took, error, completed_at))
     }
 }
 
@@ -275,7 +275,11 @@ fn begin_deletions(run: &Run, selected: Vec<Selected>) -> Result<Vec<Told>> {
 }
 
 /// Adds a row for each report. Returns the error that ended the run, if any.
-fn add_reports(run: &Run, finished: Vec<Finished>, rows: &mut Vec<Row>) -> Result<Option<Error>> {
+fn add_reports(
+    run: &Run,
+    finished: Vec<Finished>,
+    rows: &mut Vec<Outcome>,
+) -> Result<Option<Error>> {
     let mut ended = None;
     let mut completed = Vec::new();
     for report in finished {
@@ -290,7 +294,7 @@ fn add_reports(run: &Run, finished: Vec<Finished>, rows: &mut Vec<Row>) -> Resul
             ended = ended.or(error.filter(Error::ends_run));
             continue;
         }
-        rows.push(Row::new(
+        rows.push(Outcome::new(
             report.stream,
             report.records,
             report.requests,

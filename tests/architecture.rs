@@ -164,3 +164,35 @@ fn the_protocol_and_the_api_stand_on_their_own() {
         }
     }
 }
+
+/// The names of all structs, enums, traits and type aliases of a file.
+fn type_names(code: &str) -> impl Iterator<Item = &str> {
+    code.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("pub ").unwrap_or(line);
+        let (keyword, rest) = line.split_once(' ')?;
+        let is_type = ["struct", "enum", "trait", "type"].contains(&keyword);
+        let name = rest.split(|c: char| !c.is_alphanumeric()).next()?;
+        // Associated types are named by their traits.
+        let is_associated = ["Error", "Item", "Value"].contains(&name);
+        (is_type && !(keyword == "type" && is_associated)).then_some(name)
+    })
+}
+
+#[test]
+fn a_name_stands_for_one_type() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&source, &mut found);
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in &found {
+        let code = fs::read_to_string(file).unwrap();
+        for name in type_names(&code) {
+            let places = places.entry(name.to_owned()).or_default();
+            places.push(module(&source, file));
+        }
+    }
+    assert!(places.len() > 150, "only {} types were found", places.len());
+    places.retain(|_, places| places.len() > 1);
+    assert_eq!(places, BTreeMap::new());
+}

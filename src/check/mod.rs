@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::freshchat::{Api, Client, Get, clock};
 use crate::{singer, sync, timestamp};
-use readings::{List, Reading};
+use readings::{List, Observed};
 
 /// An id that no report has. Requesting it shows whether the token may read
 /// reports.
@@ -92,7 +92,7 @@ pub fn run(config: &Config, json: bool) -> Result<()> {
     let readings = account.readings(&client, now)?;
     let text = match json {
         true => {
-            let readings: Map<_, _> = readings.iter().map(Reading::json).collect();
+            let readings: Map<_, _> = readings.iter().map(Observed::json).collect();
             format!(
                 "{:#}\n",
                 json!({"endpoints": verdicts, "readings": readings})
@@ -169,7 +169,7 @@ impl Account<'_> {
 
     /// What the answers show about the API, with at most three more calls. If
     /// one of them fails, its reading is not seen.
-    fn readings(&mut self, client: &Client, now: DateTime<Utc>) -> Result<Vec<Reading>> {
+    fn readings(&mut self, client: &Client, now: DateTime<Utc>) -> Result<Vec<Observed>> {
         let users = self
             .answers
             .get(USERS.endpoint)
@@ -196,13 +196,13 @@ impl Account<'_> {
         Ok(readings)
     }
 
-    fn pages(&self, list: &List) -> Reading {
+    fn pages(&self, list: &List) -> Observed {
         list.pages(self.answers.get(list.endpoint))
     }
 
     /// Whether users can be sorted. Requests an order other than the default
     /// one.
-    fn sorting(&mut self, users: &[Value]) -> Result<Reading> {
+    fn sorting(&mut self, users: &[Value]) -> Result<Observed> {
         let Some(sort_order) = readings::other_order(users) else {
             return Ok(readings::sorting(users, None));
         };
@@ -218,7 +218,7 @@ impl Account<'_> {
         ))
     }
 
-    fn user_conversations(&mut self, users: &[Value]) -> Result<Reading> {
+    fn user_conversations(&mut self, users: &[Value]) -> Result<Observed> {
         let id = users.iter().find_map(|user| user["id"].as_str());
         let body = match id {
             Some(id) => self.one_more(&Get::of(USER_CONVERSATIONS.endpoint, id))?,
@@ -227,7 +227,7 @@ impl Account<'_> {
         Ok(USER_CONVERSATIONS.pages(body.as_ref()))
     }
 
-    fn grouping(&mut self, now: DateTime<Utc>) -> Result<Reading> {
+    fn grouping(&mut self, now: DateTime<Utc>) -> Result<Observed> {
         let get = Get::new("metrics/historical")
             .with("metric", GROUPED_METRIC)
             .with("start", timestamp::format(now - TimeDelta::days(1)))

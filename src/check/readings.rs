@@ -33,7 +33,7 @@ enum Certainty {
 
 /// What this account does where the API document is unclear.
 #[derive(Debug, PartialEq)]
-pub struct Reading {
+pub struct Observed {
     point: String,
     certainty: Certainty,
     says: String,
@@ -48,7 +48,7 @@ pub struct List {
     pub page_size: Option<usize>,
 }
 
-impl Reading {
+impl Observed {
     fn new(point: impl Into<String>, certainty: Certainty, says: impl Into<String>) -> Self {
         Self {
             point: point.into(),
@@ -64,7 +64,7 @@ impl Reading {
     }
 }
 
-impl fmt::Display for Reading {
+impl fmt::Display for Observed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -87,7 +87,7 @@ impl Certainty {
 }
 
 /// How far this machine's clock is ahead of the server's.
-pub fn clock(ahead: Option<TimeDelta>) -> Reading {
+pub fn clock(ahead: Option<TimeDelta>) -> Observed {
     let (certainty, says) = match ahead.map(|ahead| ahead.num_seconds()) {
         None => (Certainty::NotSeen, "answers have no usable Date".to_owned()),
         Some(0) => (Certainty::Seen, "the same as the server's".to_owned()),
@@ -97,11 +97,11 @@ pub fn clock(ahead: Option<TimeDelta>) -> Reading {
             format!("{} s behind the server's", -behind),
         ),
     };
-    Reading::new("this machine's clock", certainty, says)
+    Observed::new("this machine's clock", certainty, says)
 }
 
 /// The hourly limit, and what is left of it.
-pub fn hourly_limit(limit: Option<HourlyLimit>) -> Reading {
+pub fn hourly_limit(limit: Option<HourlyLimit>) -> Observed {
     let (certainty, says) = match limit {
         None => (Certainty::NotSeen, "not in the answers".to_owned()),
         Some(HourlyLimit { limit, remaining }) => (
@@ -109,11 +109,11 @@ pub fn hourly_limit(limit: Option<HourlyLimit>) -> Reading {
             format!("{limit:.0} calls, {remaining:.0} of them left"),
         ),
     };
-    Reading::new("hourly limit", certainty, says)
+    Observed::new("hourly limit", certainty, says)
 }
 
 /// The default order of users.
-pub fn order(users: &[Value]) -> Reading {
+pub fn order(users: &[Value]) -> Observed {
     let orders = orders_of(users);
     let (certainty, says) = match orders.as_slice() {
         _ if !tells_order(users) => (Certainty::NotSeen, "too few users".to_owned()),
@@ -127,7 +127,7 @@ pub fn order(users: &[Value]) -> Reading {
             (Certainty::Guessed, format!("by {}", names.join("; or by ")))
         }
     };
-    Reading::new("order of users", certainty, says)
+    Observed::new("order of users", certainty, says)
 }
 
 /// A direction of the creation time that is not the default order. `None` if
@@ -142,7 +142,7 @@ pub fn other_order(users: &[Value]) -> Option<&'static str> {
 
 /// Whether `sort_by` and `sort_order` work. `sorted` is the requested direction
 /// and the answer.
-pub fn sorting(users: &[Value], sorted: Option<(&str, &[Value])>) -> Reading {
+pub fn sorting(users: &[Value], sorted: Option<(&str, &[Value])>) -> Observed {
     let ids = |users: &[Value]| {
         users
             .iter()
@@ -160,11 +160,11 @@ pub fn sorting(users: &[Value], sorted: Option<(&str, &[Value])>) -> Reading {
         }
         Some(_) => (Certainty::Seen, "another order, but not the requested one"),
     };
-    Reading::new("sort_by and sort_order of users", certainty, says)
+    Observed::new("sort_by and sort_order of users", certainty, says)
 }
 
 /// Whether a grouped metric contains its groups without `filter_by`.
-pub fn grouping(answer: Option<&Value>) -> Reading {
+pub fn grouping(answer: Option<&Value>) -> Observed {
     let entries = answer.and_then(|body| body["data"].as_array());
     let is_named = |entry: &Value| {
         let groupings = entry["groupings"].as_array();
@@ -181,11 +181,11 @@ pub fn grouping(answer: Option<&Value>) -> Reading {
         // The account may have no groups, or a day without conversations.
         Some(_) => (Certainty::Guessed, "no group comes without it"),
     };
-    Reading::new("metric groupings and filter_by", certainty, says)
+    Observed::new("metric groupings and filter_by", certainty, says)
 }
 
 /// The endpoints that the account or the token lacks.
-pub fn missing(endpoints: &[(&str, u16)]) -> Reading {
+pub fn missing(endpoints: &[(&str, u16)]) -> Observed {
     let names: Vec<String> = endpoints
         .iter()
         .map(|(endpoint, status)| format!("{endpoint} ({status})"))
@@ -194,7 +194,7 @@ pub fn missing(endpoints: &[(&str, u16)]) -> Reading {
         true => "none of those requested".to_owned(),
         false => names.join(", "),
     };
-    Reading::new("missing features", Certainty::Seen, says)
+    Observed::new("missing features", Certainty::Seen, says)
 }
 
 impl List {
@@ -217,12 +217,12 @@ impl List {
     }
 
     /// Whether the list has pages, and whether it says so.
-    pub fn pages(&self, answer: Option<&Value>) -> Reading {
+    pub fn pages(&self, answer: Option<&Value>) -> Observed {
         let (certainty, says) = match answer {
             None => (Certainty::NotSeen, "no answer to tell from".to_owned()),
             Some(body) => self.pages_of(body),
         };
-        Reading::new(format!("pages of {}", self.endpoint), certainty, says)
+        Observed::new(format!("pages of {}", self.endpoint), certainty, says)
     }
 
     fn pages_of(&self, body: &Value) -> (Certainty, String) {

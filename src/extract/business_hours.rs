@@ -40,10 +40,10 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
 }
 
 /// Groups that were not found, with their answers, and the first other error.
-type Unread = (Vec<(String, Box<ApiError>)>, Option<Error>);
+type Unanswered = (Vec<(String, Box<ApiError>)>, Option<Error>);
 
 /// Writes the answers for these groups.
-fn read(stream_run: &mut StreamRun, groups: Vec<String>) -> Result<Unread> {
+fn read(stream_run: &mut StreamRun, groups: Vec<String>) -> Result<Unanswered> {
     let workers = stream_run.run.settings.concurrency;
     let (api, mut sink) = stream_run.split();
     let mut absent = Vec::new();

@@ -101,8 +101,8 @@ impl Ids {
     pub fn iter(&self) -> impl Iterator<Item = io::Result<String>> {
         let starts = [0].into_iter().chain(self.runs.iter().copied());
         let runs = starts.zip(&self.runs).zip(self.file.iter().cycle());
-        let runs = runs.map(|((start, end), file)| -> Source {
-            Box::new(Run {
+        let runs = runs.map(|((start, end), file)| -> SortedIds {
+            Box::new(SortedRun {
                 rest: BufReader::with_capacity(
                     CHUNK,
                     Section {
@@ -113,8 +113,8 @@ impl Ids {
                 ),
             })
         });
-        let memory: Source = Box::new(self.memory.iter().cloned().map(Ok));
-        Merged {
+        let memory: SortedIds = Box::new(self.memory.iter().cloned().map(Ok));
+        MergedIds {
             sources: runs.chain([memory]).map(Iterator::peekable).collect(),
             last: self.skipped_to.clone(),
         }
@@ -138,16 +138,16 @@ impl Ids {
 }
 
 /// Sorted ids.
-type Source<'a> = Box<dyn Iterator<Item = io::Result<Id>> + Send + 'a>;
+type SortedIds<'a> = Box<dyn Iterator<Item = io::Result<Id>> + Send + 'a>;
 
 /// The distinct ids of several sources, sorted.
-struct Merged<'a> {
-    sources: Vec<Peekable<Source<'a>>>,
+struct MergedIds<'a> {
+    sources: Vec<Peekable<SortedIds<'a>>>,
     /// Only ids after this one are returned.
     last: Option<Id>,
 }
 
-impl Iterator for Merged<'_> {
+impl Iterator for MergedIds<'_> {
     type Item = io::Result<String>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -177,11 +177,11 @@ impl Iterator for Merged<'_> {
 }
 
 /// A run of ids in the file.
-struct Run<'a> {
+struct SortedRun<'a> {
     rest: BufReader<Section<'a>>,
 }
 
-impl Iterator for Run<'_> {
+impl Iterator for SortedRun<'_> {
     type Item = io::Result<Id>;
 
     fn next(&mut self) -> Option<Self::Item> {

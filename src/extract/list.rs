@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::overlap::overlap;
-use super::pager::{Pager, Reading};
-use super::{Parents, Run, Step, StreamRun};
+use super::pager::{ListReading, Pager};
+use super::{Parents, Produced, Run, StreamRun};
 use crate::config::Settings;
 use crate::error::Result;
 use crate::freshchat::{Api, Get, Page};
@@ -27,7 +27,7 @@ pub fn extract(stream_run: &mut StreamRun, source: &ListSource) -> Result<()> {
                 if source.parents {
                     ids.extend(page.texts_of(key).map(Cow::into_owned));
                 }
-                hand_over(Step::Page(page))
+                hand_over(Produced::Page(page))
             })?;
             Ok(())
         },
@@ -76,12 +76,12 @@ fn read(
         ask: &ask,
         workers: settings.concurrency,
     };
-    let mut last: Option<Reading> = None;
+    let mut last: Option<ListReading> = None;
     for _ in 0..MOST_READINGS {
         let reading = pager.read(None, each)?;
         // The same records in the same order mean that the list is stable.
-        let agrees = |last: &Reading| {
-            let what = |reading: &Reading| (reading.total, reading.order);
+        let agrees = |last: &ListReading| {
+            let what = |reading: &ListReading| (reading.total, reading.order);
             !reading.has_changed() && what(last) == what(&reading)
         };
         // Without a total, only a single page shows the list at one moment.

@@ -177,7 +177,7 @@ pub struct StreamRun<'a> {
 }
 
 /// What a producer passes to the writing thread.
-enum Step {
+enum Produced {
     Page(Page),
     /// Everything before this time was handed over.
     Done(DateTime<Utc>),
@@ -237,10 +237,10 @@ impl StreamRun<'_> {
 }
 
 impl Sink<'_> {
-    fn take(&mut self, step: Step) -> Result<()> {
+    fn take(&mut self, step: Produced) -> Result<()> {
         match step {
-            Step::Page(page) => self.page(&page, &[]),
-            Step::Done(to) => self.checkpoint(to),
+            Produced::Page(page) => self.page(&page, &[]),
+            Produced::Done(to) => self.checkpoint(to),
         }
     }
 

@@ -38,7 +38,7 @@ pub struct Pager<'a> {
 
 /// The result of reading a list once.
 #[derive(Default)]
-pub struct Reading {
+pub struct ListReading {
     /// The ids of the records.
     pub seen: Seen,
     /// A hash of all ids, in the order of arrival.
@@ -57,7 +57,7 @@ pub struct Reading {
     doubt: Option<&'static str>,
 }
 
-impl Reading {
+impl ListReading {
     /// The number of distinct records.
     pub fn distinct(&self) -> u64 {
         (self.seen.len() + self.idless) as u64
@@ -88,9 +88,9 @@ enum Next {
 }
 
 /// A reading in progress.
-struct Progress<'a> {
+struct ListProgress<'a> {
     pager: &'a Pager<'a>,
-    reading: Reading,
+    reading: ListReading,
     /// The hashes of the ids of the last page with records.
     last_ids: Vec<u128>,
     /// The number of records in the first and in the last page.
@@ -122,10 +122,10 @@ impl Pager<'_> {
         &self,
         first: Option<Page>,
         each: &mut dyn FnMut(Page) -> Result<()>,
-    ) -> Result<Reading> {
-        let mut progress = Progress {
+    ) -> Result<ListReading> {
+        let mut progress = ListProgress {
             pager: self,
-            reading: Reading::default(),
+            reading: ListReading::default(),
             last_ids: Vec::new(),
             first: 0,
             last: 0,
@@ -192,7 +192,7 @@ impl Pager<'_> {
     }
 }
 
-impl Progress<'_> {
+impl ListProgress<'_> {
     /// Takes the answer to the request for a page. Returns `None` if it is an
     /// error that means that the list ends before the page.
     fn answer(&mut self, number: u64, answer: Result<Page>) -> Result<Option<Page>> {

@@ -12,7 +12,7 @@ static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
 /// A set of ids of any form. It stores 16 bytes for each, a hash. A million ids
 /// take less than 64 MiB.
 #[derive(Default)]
-pub struct Seen(HashSet<u128, BuildHasherDefault<Part>>);
+pub struct Seen(HashSet<u128, BuildHasherDefault<HashPart>>);
 
 /// The hash by which an id is remembered. It differs between runs.
 pub fn hash(id: &str) -> u128 {
@@ -21,9 +21,9 @@ pub fn hash(id: &str) -> u128 {
 
 /// The hash of a hash: a part of it.
 #[derive(Default)]
-struct Part(u64);
+struct HashPart(u64);
 
-impl Hasher for Part {
+impl Hasher for HashPart {
     fn finish(&self) -> u64 {
         self.0
     }

@@ -28,9 +28,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use chrono::TimeDelta;
 
 use super::overlap::overlap;
-use super::pager::{Pager, Reading};
+use super::pager::{ListReading, Pager};
 use super::window::Window;
-use super::{Step, StreamRun};
+use super::{Produced, StreamRun};
 use crate::error::{Error, Result};
 use crate::freshchat::{Api, Get, Page, Shape, clock};
 use crate::timestamp;
@@ -77,8 +77,8 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     overlap(
         |hand_over| {
             let each = &mut |step: UserStep| match step {
-                UserStep::Page(page) => hand_over(Step::Page(page)),
-                UserStep::Done(window) => hand_over(Step::Done(window.to)),
+                UserStep::Page(page) => hand_over(Produced::Page(page)),
+                UserStep::Done(window) => hand_over(Produced::Done(window.to)),
             };
             // Usually little has changed since the last run, and a single
             // answer, which shows the moment of the request, has it all.
@@ -218,8 +218,8 @@ impl<'a> Users<'a> {
             };
             let outcome = self.read_window(window, first, most_pages, hand_over);
             match outcome.map_err(|error| self.as_failure(error))? {
-                Outcome::Done => hand_over(UserStep::Done(window))?,
-                Outcome::Cut(parts, most_pages) => {
+                WindowOutcome::Done => hand_over(UserStep::Done(window))?,
+                WindowOutcome::Cut(parts, most_pages) => {
                     let parts = parts.into_iter().rev();
                     pending.extend(parts.map(|part| (part, most_pages)));
                 }
@@ -283,10 +283,10 @@ impl<'a> Users<'a> {
         first: Page,
         most_pages: u64,
         hand_over: &mut dyn FnMut(UserStep) -> Result<()>,
-    ) -> Result<Outcome> {
+    ) -> Result<WindowOutcome> {
         if self.is_whole(&first) {
             hand_over(UserStep::Page(first))?;
-            return Ok(Outcome::Done);
+            return Ok(WindowOutcome::Done);
         }
         let length = first.len() as u64;
         let pages = match self.is_short(length) {
@@ -297,7 +297,7 @@ impl<'a> Users<'a> {
         if pages > most_pages {
             let count = (5 * pages).div_ceil(4 * most_pages).clamp(2, MOST_PARTS);
             if let Some(parts) = window.parts(count) {
-                return Ok(Outcome::Cut(parts, most_pages));
+                return Ok(WindowOutcome::Cut(parts, most_pages));
             }
         }
         let mut times = Vec::new();
@@ -315,13 +315,13 @@ impl<'a> Users<'a> {
         let short = reading.pages <= 1 && self.is_short(reading.longest);
         if reading.is_proven() || short && reading.total.is_none() {
             self.look_at(&reading);
-            return Ok(Outcome::Done);
+            return Ok(WindowOutcome::Done);
         }
         if !short && let Some(parts) = window.cut_at(times).or_else(|| window.parts(2)) {
-            return Ok(Outcome::Cut(parts, 1));
+            return Ok(WindowOutcome::Cut(parts, 1));
         }
         self.read_again(&pager, reading, hand_over)?;
-        Ok(Outcome::Done)
+        Ok(WindowOutcome::Done)
     }
 
     /// Reads an unproven window again, until a reading is proven, or all users
@@ -331,7 +331,7 @@ impl<'a> Users<'a> {
     fn read_again(
         &self,
         pager: &Pager,
-        mut last: Reading,
+        mut last: ListReading,
         hand_over: &mut dyn FnMut(UserStep) -> Result<()>,
     ) -> Result<()> {
         let mut known = std::mem::take(&mut last.seen);
@@ -424,7 +424,7 @@ impl<'a> Users<'a> {
     }
 
     /// Warns, once, if the answers are contradictory.
-    fn look_at(&self, reading: &Reading) {
+    fn look_at(&self, reading: &ListReading) {
         if let Some(doubt) = reading.doubt()
             && !self.doubtful.swap(true, Ordering::Relaxed)
         {
@@ -439,7 +439,7 @@ impl<'a> Users<'a> {
 }
 
 /// The result of reading a window.
-enum Outcome {
+enum WindowOutcome {
     Done,
     /// Read these windows instead, with at most this many pages each.
     Cut(Vec<Window>, u64),

@@ -30,9 +30,9 @@ const LARGEST: TimeDelta = TimeDelta::days(1);
 static CLOCK: Clock = Clock::new();
 
 /// The two clocks of a run.
-struct Clock(Mutex<State>);
+struct Clock(Mutex<Clocks>);
 
-struct State {
+struct Clocks {
     /// The time when the first request was sent, or the first one whose answer
     /// had a `Date`.
     anchor: Option<(Instant, DateTime<Utc>)>,
@@ -122,14 +122,14 @@ fn date_of(headers: &HeaderMap) -> Option<DateTime<Utc>> {
 
 impl Clock {
     const fn new() -> Self {
-        Self(Mutex::new(State {
+        Self(Mutex::new(Clocks {
             anchor: None,
             difference: None,
             started_at: None,
         }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Clocks> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

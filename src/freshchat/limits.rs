@@ -36,12 +36,12 @@ pub struct Limits {
     base: Duration,
     /// Called for each wait, with its length and its reason.
     on_wait: fn(Duration, &str),
-    state: Mutex<State>,
+    state: Mutex<Gate>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct Gate {
     under_way: usize,
     closed_until: Option<Instant>,
     hourly: Option<HourlyLimit>,
@@ -103,7 +103,7 @@ impl Limits {
         Some(self.hourly()?.limit * (1.0 - self.reserve))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Gate> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -137,7 +137,7 @@ impl Limits {
 
     /// Whether the requests under way leave one above the reserve. Without any
     /// under way, one is made, because the limit may have been reset.
-    fn is_affordable(&self, state: &State) -> bool {
+    fn is_affordable(&self, state: &Gate) -> bool {
         let reserve_is_left = |hourly: HourlyLimit| {
             hourly.remaining - state.under_way as f64 > hourly.limit * self.reserve
         };

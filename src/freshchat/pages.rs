@@ -76,7 +76,7 @@ impl Page {
     /// A syntax error if the body is not JSON, a data error if the records are
     /// not where they should be.
     pub fn parse(body: String, shape: Shape) -> serde_json::Result<Self> {
-        let found = Answer { body: &body, shape }.find()?;
+        let found = PageVisitor { body: &body, shape }.find()?;
         Ok(Self {
             records: found.records,
             pagination: found.pagination,
@@ -114,20 +114,20 @@ impl Page {
 }
 
 #[derive(Default)]
-struct Found {
+struct FoundRecords {
     records: Objects,
     pagination: Option<Pagination>,
     has_next: bool,
 }
 
 #[derive(Clone, Copy)]
-struct Answer<'a> {
+struct PageVisitor<'a> {
     body: &'a str,
     shape: Shape,
 }
 
-impl Answer<'_> {
-    fn find(self) -> serde_json::Result<Found> {
+impl PageVisitor<'_> {
+    fn find(self) -> serde_json::Result<FoundRecords> {
         let mut deserializer = serde_json::Deserializer::from_str(self.body);
         let found = deserializer.deserialize_any(self)?;
         deserializer.end()?;
@@ -139,8 +139,8 @@ impl Answer<'_> {
     }
 }
 
-impl<'a> Visitor<'a> for Answer<'a> {
-    type Value = Found;
+impl<'a> Visitor<'a> for PageVisitor<'a> {
+    type Value = FoundRecords;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.shape {
@@ -149,26 +149,26 @@ impl<'a> Visitor<'a> for Answer<'a> {
         }
     }
 
-    fn visit_seq<A: SeqAccess<'a>>(self, items: A) -> Result<Found, A::Error> {
+    fn visit_seq<A: SeqAccess<'a>>(self, items: A) -> Result<FoundRecords, A::Error> {
         let Shape::List(_) = self.shape else {
             return Err(A::Error::custom(
                 "the answer is a list instead of an object",
             ));
         };
-        Ok(Found {
+        Ok(FoundRecords {
             records: Objects::list(self.body, items)?,
-            ..Found::default()
+            ..FoundRecords::default()
         })
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Found, A::Error> {
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<FoundRecords, A::Error> {
         let mut records = None;
-        let mut found = Found::default();
+        let mut found = FoundRecords::default();
         let mut problem = None;
         while let Some(name) = map.next_key::<String>()? {
             match self.shape {
                 Shape::List(list) if list == name => {
-                    records = map.next_value_seed(List(self.body))?;
+                    records = map.next_value_seed(RecordList(self.body))?;
                 }
                 Shape::Single(wrapper) if wrapper == name => {
                     records = Some(self.single(map.next_value::<&RawValue>()?.get())?);
@@ -199,14 +199,14 @@ impl<'a> Visitor<'a> for Answer<'a> {
                 }));
             }
         };
-        Ok(Found { records, ..found })
+        Ok(FoundRecords { records, ..found })
     }
 }
 
 /// Reads the list of records. Null is not a list.
-struct List<'a>(&'a str);
+struct RecordList<'a>(&'a str);
 
-impl<'a> DeserializeSeed<'a> for List<'a> {
+impl<'a> DeserializeSeed<'a> for RecordList<'a> {
     type Value = Option<Objects>;
 
     fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -214,7 +214,7 @@ impl<'a> DeserializeSeed<'a> for List<'a> {
     }
 }
 
-impl<'a> Visitor<'a> for List<'a> {
+impl<'a> Visitor<'a> for RecordList<'a> {
     type Value = Option<Objects>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -26,11 +26,11 @@ const UNKNOWN_EVENT: &str = "5";
 
 /// The progress of a job.
 #[derive(Debug, PartialEq)]
-pub enum Progress {
+pub enum JobProgress {
     Pending,
     Failed,
     /// The parts in order of time. If there are none, the report is empty.
-    Done(Vec<Part>),
+    Done(Vec<ReportPart>),
     /// The job is done, but the answer doesn't mention parts, not even an empty
     /// list.
     Bare,
@@ -38,7 +38,7 @@ pub enum Progress {
 
 /// A file of a report.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Part {
+pub struct ReportPart {
     /// The address of the file, which is also the key to it.
     pub link: String,
     /// The time range of the part, if the API gives one.
@@ -124,13 +124,13 @@ fn refusal(request: &str, answer: &Refusal) -> Option<Box<ApiError>> {
 ///
 /// # Errors
 /// Any error of the API; a 404 if it doesn't know the job.
-pub fn look(api: &Api, id: &str) -> Result<Progress> {
+pub fn look(api: &Api, id: &str) -> Result<JobProgress> {
     let segment: String = url::form_urlencoded::byte_serialize(id.as_bytes()).collect();
     let get = Get {
         path: format!("{ENDPOINT}/{segment}"),
         ..Get::new("reports/raw/{id}")
     };
-    let answer: Answer = api.get(&get, |body| {
+    let answer: JobAnswer = api.get(&get, |body| {
         // serde would also accept a list, as the properties in order.
         let object: Map<String, Value> = serde_json::from_str(&body)?;
         serde_json::from_value(object.into())
@@ -145,7 +145,7 @@ pub fn look(api: &Api, id: &str) -> Result<Progress> {
 /// A finished job has `links`. In the vendor's older specification, it has a
 /// single `link` instead.
 #[derive(Deserialize)]
-struct Answer {
+struct JobAnswer {
     #[serde(default)]
     status: Value,
     #[serde(default)]
@@ -172,9 +172,9 @@ struct AnswerPart {
 }
 
 impl AnswerPart {
-    fn part(&self) -> Option<Part> {
+    fn part(&self) -> Option<ReportPart> {
         let time = |value: &Value| value.as_str().and_then(timestamp::parse);
-        Some(Part {
+        Some(ReportPart {
             link: address(&self.link)?,
             from: time(&self.from),
             to: time(&self.to),
@@ -182,7 +182,7 @@ impl AnswerPart {
     }
 }
 
-impl Answer {
+impl JobAnswer {
     /// The parts, or `None` if the answer doesn't mention any.
     fn take_parts(&mut self, job: &str) -> Option<Vec<AnswerPart>> {
         // A link may also point to the job itself, as in the answer to the
@@ -214,7 +214,7 @@ fn address(link: &Value) -> Option<String> {
 
 /// A job is done when all of its links are. A link without a status has that of
 /// the job. Unknown statuses count as pending.
-fn progress(job: &str, mut answer: Answer) -> Progress {
+fn progress(job: &str, mut answer: JobAnswer) -> JobProgress {
     let is = |status: &Value, words: &[&str]| {
         let status = status.as_str().unwrap_or_default();
         words.iter().any(|word| status.eq_ignore_ascii_case(word))
@@ -229,34 +229,34 @@ fn progress(job: &str, mut answer: Answer) -> Progress {
     let statuses: Vec<Value> = parts.iter().map(of_part).collect();
     let failed = |status: &Value| is(status, &[FAILED]);
     if failed(&answer.status) || statuses.iter().any(failed) {
-        return Progress::Failed;
+        return JobProgress::Failed;
     }
     // While the job is pending, more links may be added.
     let job_done =
         is(&answer.status, &DONE) || (!parts.is_empty() && !is(&answer.status, &PENDING));
     if !job_done || !statuses.iter().all(|status| is(status, &DONE)) {
-        return Progress::Pending;
+        return JobProgress::Pending;
     }
     if is_bare {
-        return Progress::Bare;
+        return JobProgress::Bare;
     }
-    let parts: Option<Vec<Part>> = parts.iter().map(AnswerPart::part).collect();
+    let parts: Option<Vec<ReportPart>> = parts.iter().map(AnswerPart::part).collect();
     let Some(mut parts) = parts else {
-        return Progress::Pending;
+        return JobProgress::Pending;
     };
     // The sort is stable, so parts without a readable time keep their order.
     parts.sort_by_key(|part| part.from);
     // A part that is listed twice would duplicate its rows in the target.
     let mut links = HashSet::new();
     parts.retain(|part| links.insert(part.link.clone()));
-    Progress::Done(parts)
+    JobProgress::Done(parts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(json: Value) -> Progress {
+    fn read(json: Value) -> JobProgress {
         progress("j-1", serde_json::from_value(json).unwrap())
     }
 
@@ -269,12 +269,12 @@ mod tests {
         let (early, late) = ("2020-01-01T00:00:00.000Z", "2020-01-02T00:00:00.000Z");
         let time = |text: &str| timestamp::parse(text);
         let done = |links: &[&str]| {
-            let part = |from: &&str| Part {
+            let part = |from: &&str| ReportPart {
                 link: format!("https://s/{from}"),
                 from: time(from),
                 to: None,
             };
-            Progress::Done(links.iter().map(part).collect())
+            JobProgress::Done(links.iter().map(part).collect())
         };
         for (status, links, expected) in [
             (
@@ -283,8 +283,8 @@ mod tests {
                 done(&[early, late]),
             ),
             ("SUCCESS", json!([]), done(&[])),
-            ("COMPLETED", json!(null), Progress::Bare),
-            ("PENDING", json!(null), Progress::Pending),
+            ("COMPLETED", json!(null), JobProgress::Bare),
+            ("PENDING", json!(null), JobProgress::Pending),
             (
                 "COMPLETED",
                 json!([{"link": {"href": format!("https://s/{early}")}, "from": early, "status": null}]),
@@ -293,30 +293,30 @@ mod tests {
             (
                 "PENDING",
                 json!([{"link": {"href": format!("https://s/{early}")}, "from": early}]),
-                Progress::Pending,
+                JobProgress::Pending,
             ),
             (
                 "COMPLETED",
                 json!([part(early, "PENDING")]),
-                Progress::Pending,
+                JobProgress::Pending,
             ),
             (
                 "PENDING",
                 json!([part(early, "COMPLETED")]),
-                Progress::Pending,
+                JobProgress::Pending,
             ),
-            ("PENDING", json!([]), Progress::Pending),
+            ("PENDING", json!([]), JobProgress::Pending),
             (
                 "IN_PROGRESS",
                 json!([part(early, "IN_PROGRESS")]),
-                Progress::Pending,
+                JobProgress::Pending,
             ),
-            ("ARCHIVED", json!([]), Progress::Pending),
-            ("FAILED", json!([]), Progress::Failed),
+            ("ARCHIVED", json!([]), JobProgress::Pending),
+            ("FAILED", json!([]), JobProgress::Failed),
             (
                 "COMPLETED",
                 json!([part(early, "COMPLETED"), part(late, "FAILED")]),
-                Progress::Failed,
+                JobProgress::Failed,
             ),
         ] {
             assert_eq!(
@@ -329,20 +329,20 @@ mod tests {
             {"link": {"href": "https://s/b"}, "from_date": late, "to_date": late, "status": "COMPLETED"},
             {"link": {"href": "https://s/a"}, "from_date": early, "to_date": late, "status": "COMPLETED"},
         ]});
-        let part = |link: &str, from| Part {
+        let part = |link: &str, from| ReportPart {
             link: link.to_owned(),
             from: time(from),
             to: time(late),
         };
         assert_eq!(
             read(other_names),
-            Progress::Done(vec![part("https://s/a", early), part("https://s/b", late)])
+            JobProgress::Done(vec![part("https://s/a", early), part("https://s/b", late)])
         );
     }
 
     #[test]
     fn a_job_may_have_one_link() {
-        let done = Progress::Done(vec![Part {
+        let done = JobProgress::Done(vec![ReportPart {
             link: "https://s/a".into(),
             from: None,
             to: None,
@@ -355,7 +355,7 @@ mod tests {
         );
         assert_eq!(
             read(json!({"status": "PENDING", "link": link})),
-            Progress::Pending
+            JobProgress::Pending
         );
         let same_relation = json!({"rel": "extracts", "href": "https://s/a"});
         assert_eq!(
@@ -369,10 +369,10 @@ mod tests {
         ] {
             assert_eq!(
                 read(json!({"status": "COMPLETED", "link": itself})),
-                Progress::Bare
+                JobProgress::Bare
             );
         }
         let empty = json!({"status": "COMPLETED", "links": [], "link": itself});
-        assert_eq!(read(empty), Progress::Done(Vec::new()));
+        assert_eq!(read(empty), JobProgress::Done(Vec::new()));
     }
 }

@@ -10,12 +10,12 @@ use super::schema::Fields;
 /// The whole catalog file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Catalog {
-    pub streams: Vec<Entry>,
+    pub streams: Vec<CatalogEntry>,
 }
 
 /// A stream of the catalog. Members that this tap doesn't use are ignored.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Entry {
+pub struct CatalogEntry {
     #[serde(default, deserialize_with = "or_default")]
     pub tap_stream_id: String,
     #[serde(default, deserialize_with = "or_default")]
@@ -49,7 +49,7 @@ fn or_default<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-impl Entry {
+impl CatalogEntry {
     /// The entry that discovery prints for a stream.
     ///
     /// `replication_key` is the bookmark property of an incremental stream.
@@ -148,7 +148,7 @@ pub struct Selection {
 }
 
 impl Selection {
-    fn new(entry: &Entry) -> Self {
+    fn new(entry: &CatalogEntry) -> Self {
         let nodes = entry
             .metadata
             .iter()
@@ -261,7 +261,7 @@ fn prune(schema: &mut Map<String, Value>, fields: &Fields) {
 mod tests {
     use super::*;
 
-    fn entry(metadata: Value) -> Entry {
+    fn entry(metadata: Value) -> CatalogEntry {
         serde_json::from_value(json!({
             "tap_stream_id": "s",
             "schema": {"properties": {"a": {"type": "string"}}},
@@ -304,7 +304,7 @@ mod tests {
 
     #[test]
     fn reads_the_legacy_form() {
-        let entry: Entry = serde_json::from_value(json!({
+        let entry: CatalogEntry = serde_json::from_value(json!({
             "stream": "s",
             "schema": {"selected": true, "properties": {"a": {"type": "string", "selected": false}}},
         }))

@@ -152,7 +152,7 @@ fn convert_object(
 ) -> bool {
     out.push(b'{');
     let empty = out.len();
-    let mut seen = Seen::default();
+    let mut seen = SeenProperties::default();
     let mut guess = 0;
     let read = for_each_entry(object, |name, value| {
         let path = path.property(&name);
@@ -258,13 +258,13 @@ impl Misfits {
 
 /// The positions of the properties seen so far.
 #[derive(Default)]
-struct Seen {
+struct SeenProperties {
     first: u128,
     /// Positions from 128 on, which few objects have.
     rest: Vec<usize>,
 }
 
-impl Seen {
+impl SeenProperties {
     /// Adds a position. Returns whether it is new.
     fn insert(&mut self, at: usize) -> bool {
         if at >= 128 {

@@ -15,7 +15,7 @@ mod schema;
 mod state;
 mod warnings;
 
-pub use catalog::{Catalog, Entry, selected_schema};
+pub use catalog::{Catalog, CatalogEntry, selected_schema};
 pub use output::{Output, print};
 pub use record::RecordWriter;
 pub use schema::{Field, Fields, Kind};

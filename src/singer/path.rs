@@ -7,11 +7,11 @@ use std::fmt::Write as _;
 #[derive(Clone, Copy)]
 pub struct Path<'p> {
     parent: Option<&'p Path<'p>>,
-    step: Step<'p>,
+    step: PathStep<'p>,
 }
 
 #[derive(Clone, Copy)]
-enum Step<'p> {
+enum PathStep<'p> {
     Property(&'p str),
     Item(usize),
 }
@@ -21,7 +21,7 @@ impl<'p> Path<'p> {
     pub fn top(name: &'p str) -> Self {
         Self {
             parent: None,
-            step: Step::Property(name),
+            step: PathStep::Property(name),
         }
     }
 
@@ -29,7 +29,7 @@ impl<'p> Path<'p> {
     pub fn property(&'p self, name: &'p str) -> Self {
         Self {
             parent: Some(self),
-            step: Step::Property(name),
+            step: PathStep::Property(name),
         }
     }
 
@@ -37,7 +37,7 @@ impl<'p> Path<'p> {
     pub fn item(&'p self, number: usize) -> Self {
         Self {
             parent: Some(self),
-            step: Step::Item(number),
+            step: PathStep::Item(number),
         }
     }
 
@@ -66,16 +66,16 @@ impl<'p> Path<'p> {
             parent.write(text, numbered);
         }
         match self.step {
-            Step::Property(name) => {
+            PathStep::Property(name) => {
                 if self.parent.is_some() {
                     text.push('.');
                 }
                 text.push_str(name);
             }
-            Step::Item(number) if numbered => {
+            PathStep::Item(number) if numbered => {
                 write!(text, "[{number}]").expect("a String takes every write");
             }
-            Step::Item(_) => text.push_str("[]"),
+            PathStep::Item(_) => text.push_str("[]"),
         }
     }
 }

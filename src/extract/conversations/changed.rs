@@ -1,7 +1,7 @@
 //! Finds conversations through the raw reports, which name every changed
 //! conversation.
 
-use super::fetch::{Item, Wanted};
+use super::fetch::{Item, WantedConversation};
 use super::progress::Position;
 use super::user_lists::Found;
 use crate::error::{Error, Result};
@@ -51,7 +51,7 @@ impl Changed {
             let id = id.map_err(Error::temporary_file)?;
             let place = ((at + 1) % STRETCH == 0).then(|| Some(id.clone()));
             if seen.insert(&id) {
-                hand_over(Item::Conversation(Wanted {
+                hand_over(Item::Conversation(WantedConversation {
                     id,
                     user: None,
                     itself: true,

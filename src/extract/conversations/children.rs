@@ -26,24 +26,24 @@ const ROOM_FOR_GONE: usize = 5 * 1024;
 
 /// What a walk requests one by one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum ChildKind {
     User,
     Conversation,
 }
 
-impl Kind {
+impl ChildKind {
     /// The stream that it belongs to, as named in `deletions`.
     pub fn entity(self) -> &'static str {
         match self {
-            Kind::User => "users",
-            Kind::Conversation => "conversations",
+            ChildKind::User => "users",
+            ChildKind::Conversation => "conversations",
         }
     }
 
     pub fn noun(self) -> &'static str {
         match self {
-            Kind::User => "user",
-            Kind::Conversation => "conversation",
+            ChildKind::User => "user",
+            ChildKind::Conversation => "conversation",
         }
     }
 }
@@ -51,21 +51,21 @@ impl Kind {
 /// A user or a conversation.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Child {
-    pub kind: Kind,
+    pub kind: ChildKind,
     pub id: String,
 }
 
 impl Child {
     pub fn user(id: &str) -> Self {
         Self {
-            kind: Kind::User,
+            kind: ChildKind::User,
             id: id.to_owned(),
         }
     }
 
     pub fn conversation(id: &str) -> Self {
         Self {
-            kind: Kind::Conversation,
+            kind: ChildKind::Conversation,
             id: id.to_owned(),
         }
     }
@@ -93,23 +93,23 @@ impl<T> Default for Children<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Gone {
     /// The time from which to read it if it comes back.
-    from: Time,
+    from: StateTime,
     /// The time when it was found gone.
-    at: Time,
+    at: StateTime,
 }
 
 /// A time, written in the state's usual format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
-struct Time(DateTime<Utc>);
+struct StateTime(DateTime<Utc>);
 
-impl From<Time> for String {
-    fn from(time: Time) -> Self {
+impl From<StateTime> for String {
+    fn from(time: StateTime) -> Self {
         timestamp::format(time.0)
     }
 }
 
-impl TryFrom<String> for Time {
+impl TryFrom<String> for StateTime {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
@@ -121,23 +121,23 @@ impl TryFrom<String> for Time {
 #[derive(Debug, Default, PartialEq)]
 pub struct Ledger {
     /// Those that an earlier run could not read.
-    known: Children<Time>,
-    missed: Children<Time>,
+    known: Children<StateTime>,
+    missed: Children<StateTime>,
     gone: Children<Gone>,
 }
 
 impl<T> Children<T> {
-    fn of(&self, kind: Kind) -> &BTreeMap<String, T> {
+    fn of(&self, kind: ChildKind) -> &BTreeMap<String, T> {
         match kind {
-            Kind::User => &self.users,
-            Kind::Conversation => &self.conversations,
+            ChildKind::User => &self.users,
+            ChildKind::Conversation => &self.conversations,
         }
     }
 
-    fn of_mut(&mut self, kind: Kind) -> &mut BTreeMap<String, T> {
+    fn of_mut(&mut self, kind: ChildKind) -> &mut BTreeMap<String, T> {
         match kind {
-            Kind::User => &mut self.users,
-            Kind::Conversation => &mut self.conversations,
+            ChildKind::User => &mut self.users,
+            ChildKind::Conversation => &mut self.conversations,
         }
     }
 
@@ -173,7 +173,7 @@ impl Ledger {
     /// # Errors
     /// The name of the invalid member, and what is wrong with it.
     pub fn read(bookmark: &Bookmark) -> Result<Self, String> {
-        let missed: Children<Time> = read(bookmark, MISSED)?;
+        let missed: Children<StateTime> = read(bookmark, MISSED)?;
         Ok(Self {
             known: missed.clone(),
             missed,
@@ -189,8 +189,8 @@ impl Ledger {
 
     /// Adds the missed children to those in a bookmark, without removing any.
     pub fn add_missed(&self, bookmark: &mut Bookmark) -> Result<(), String> {
-        let mut all: Children<Time> = read(bookmark, MISSED)?;
-        for kind in [Kind::User, Kind::Conversation] {
+        let mut all: Children<StateTime> = read(bookmark, MISSED)?;
+        for kind in [ChildKind::User, ChildKind::Conversation] {
             for (id, from) in self.missed.of(kind) {
                 let earliest = all.of_mut(kind).entry(id.clone()).or_insert(*from);
                 *earliest = (*earliest).min(*from);
@@ -209,12 +209,12 @@ impl Ledger {
     }
 
     /// The children to request before anything else: all missed ones.
-    pub fn missed(&self, kind: Kind) -> impl Iterator<Item = &String> {
+    pub fn missed(&self, kind: ChildKind) -> impl Iterator<Item = &String> {
         self.missed.of(kind).keys()
     }
 
     /// Those that have been gone long enough to be requested again.
-    pub fn due(&self, kind: Kind, now: DateTime<Utc>) -> impl Iterator<Item = &String> {
+    pub fn due(&self, kind: ChildKind, now: DateTime<Utc>) -> impl Iterator<Item = &String> {
         let due = move |(_, gone): &(&String, &Gone)| gone.at.0 + AGAIN_AFTER <= now;
         self.gone.of(kind).iter().filter(due).map(|(id, _)| id)
     }
@@ -244,7 +244,7 @@ impl Ledger {
     pub fn miss(&mut self, child: &Child, from: DateTime<Utc>) {
         let from = self.from(child).map_or(from, |before| before.min(from));
         self.gone.remove(child);
-        self.missed.insert(child, Time(from));
+        self.missed.insert(child, StateTime(from));
     }
 
     /// Records that a child was read completely, or need not be requested
@@ -260,7 +260,13 @@ impl Ledger {
         let Some(from) = self.missed.remove(child) else {
             return;
         };
-        self.gone.insert(child, Gone { from, at: Time(at) });
+        self.gone.insert(
+            child,
+            Gone {
+                from,
+                at: StateTime(at),
+            },
+        );
         if json!(self.gone).to_string().len() > ROOM_FOR_GONE {
             self.gone.remove(child);
         }
@@ -274,7 +280,7 @@ impl Ledger {
 
     /// How many children are missed for the first time, and how many were
     /// already missed by an earlier run.
-    pub fn count(&self, kind: Kind) -> (usize, usize) {
+    pub fn count(&self, kind: ChildKind) -> (usize, usize) {
         let missed = self.missed.of(kind);
         let known = self.known.of(kind);
         let known = missed.keys().filter(|id| known.contains_key(*id)).count();
@@ -327,7 +333,7 @@ mod tests {
             (again.missed, again.gone),
             (ledger.missed.clone(), ledger.gone.clone())
         );
-        assert_eq!(ledger.count(Kind::User), (1, 0));
+        assert_eq!(ledger.count(ChildKind::User), (1, 0));
         let mut bookmark = Bookmark::default();
         bookmark.set(MISSED, 5);
         let error = Ledger::read(&bookmark).unwrap_err();
@@ -365,7 +371,7 @@ mod tests {
         assert!(written(&ledger).get(GONE).unwrap().to_string().len() <= ROOM_FOR_GONE);
         let kept = ledger.gone.len();
         assert!(kept > 30, "{kept}");
-        assert_eq!(ledger.due(Kind::User, at(23)).count(), 0);
-        assert_eq!(ledger.due(Kind::User, at(24)).count(), kept);
+        assert_eq!(ledger.due(ChildKind::User, at(23)).count(), 0);
+        assert_eq!(ledger.due(ChildKind::User, at(24)).count(), kept);
     }
 }

@@ -20,12 +20,12 @@ const MESSAGES: &str = "conversations/{id}/messages";
 /// What a finder hands over: a conversation, or something else that must keep
 /// its position among the records, such as a checkpoint.
 pub enum Item<T> {
-    Conversation(Wanted),
+    Conversation(WantedConversation),
     Other(T),
 }
 
 /// A conversation to read.
-pub struct Wanted {
+pub struct WantedConversation {
     pub id: String,
     /// The user in whose list it was found, if any.
     pub user: Option<String>,
@@ -34,7 +34,7 @@ pub struct Wanted {
 }
 
 /// The results, in the same order.
-pub enum Part<T> {
+pub enum FetchPart<T> {
     Conversation {
         id: String,
         user: Option<String>,
@@ -57,7 +57,7 @@ pub struct Missed {
     pub part: WalkStream,
     /// The id of the user or the conversation.
     pub id: String,
-    /// The user in whose list the conversation was found, as in [`Wanted`].
+    /// The user in whose list the conversation was found, as in [`WantedConversation`].
     pub user: Option<String>,
     /// For messages: whether the conversation itself was found.
     pub answered: bool,
@@ -132,21 +132,25 @@ impl Fetch<'_> {
     pub fn run<T: Send>(
         &self,
         find: impl FnOnce(&mut HandOver<Item<T>>) -> Result<()> + Send,
-        consume: impl FnMut(Part<T>) -> Result<()>,
+        consume: impl FnMut(FetchPart<T>) -> Result<()>,
     ) -> Result<()> {
         pipe(
             self.workers,
             find,
             |item, hand_over| match item {
                 Item::Conversation(wanted) => self.read(wanted, hand_over),
-                Item::Other(other) => hand_over(Part::Other(other)),
+                Item::Other(other) => hand_over(FetchPart::Other(other)),
             },
             consume,
         )
     }
 
-    fn read<T>(&self, wanted: Wanted, hand_over: &mut HandOver<Part<T>>) -> Result<()> {
-        let Wanted { id, user, itself } = wanted;
+    fn read<T>(
+        &self,
+        wanted: WantedConversation,
+        hand_over: &mut HandOver<FetchPart<T>>,
+    ) -> Result<()> {
+        let WantedConversation { id, user, itself } = wanted;
         let messages = running(self.endpoints.messages.as_ref());
         let itself = match running(self.endpoints.conversations.as_ref()) {
             _ if !itself => None,
@@ -160,11 +164,11 @@ impl Fetch<'_> {
                 Ok(page) => {
                     answered = true;
                     let (id, user) = (id.clone(), user.clone());
-                    hand_over(Part::Conversation { id, user, page })?;
+                    hand_over(FetchPart::Conversation { id, user, page })?;
                 }
                 Err(error) => {
                     let absent = error.is_absent();
-                    hand_over(Part::Missed(Missed {
+                    hand_over(FetchPart::Missed(Missed {
                         part: WalkStream::Conversations,
                         id: id.clone(),
                         user: user.clone(),
@@ -190,7 +194,7 @@ impl Fetch<'_> {
         id: String,
         user: Option<String>,
         answered: bool,
-        hand_over: &mut HandOver<Part<T>>,
+        hand_over: &mut HandOver<FetchPart<T>>,
     ) -> Result<()> {
         let items = self.page_size.min(MOST_ITEMS);
         let from_time = self.from_times.get(&id).unwrap_or(&self.from_time);
@@ -215,7 +219,7 @@ impl Fetch<'_> {
                     past_end: &|| self.past_end(),
                 };
                 let mut hand_on = |page| {
-                    hand_over(Part::Messages {
+                    hand_over(FetchPart::Messages {
                         conversation: id.clone(),
                         page,
                     })
@@ -225,8 +229,8 @@ impl Fetch<'_> {
             Err(error) => Some(error),
         };
         hand_over(match ended {
-            None => Part::MessagesRead(id),
-            Some(error) => Part::Missed(Missed {
+            None => FetchPart::MessagesRead(id),
+            Some(error) => FetchPart::Missed(Missed {
                 part: WalkStream::Messages,
                 id,
                 user,

@@ -32,13 +32,13 @@ impl<'a> Known<'a> {
     /// The ids of all users in the record, as JSON, each once.
     pub fn users(&self) -> Vec<String> {
         #[derive(Deserialize)]
-        struct Within<'a> {
+        struct WithinRecord<'a> {
             #[serde(borrow)]
             id: Option<&'a RawValue>,
             #[serde(borrow)]
             user_id: Option<&'a RawValue>,
         }
-        let list = |list: Option<&'a str>| -> Vec<Option<Within>> {
+        let list = |list: Option<&'a str>| -> Vec<Option<WithinRecord>> {
             serde_json::from_str(list.unwrap_or("[]")).unwrap_or_default()
         };
         let users = list(self.users).into_iter().filter_map(|user| user?.id);

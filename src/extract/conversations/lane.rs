@@ -4,11 +4,11 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::ROOM_FOR_MISSED;
-use super::children::{Child, Kind, Ledger};
+use super::children::{Child, ChildKind, Ledger};
 use super::known::{Known, is_lacking};
 use super::plan::{self, Discovery, Plan};
-use super::progress::Progress;
-use super::tally::{GivenUp, Tally};
+use super::progress::WalkProgress;
+use super::tally::{EndpointTally, GivenUp};
 use crate::error::{Error, Result};
 use crate::extract::Sink;
 use crate::extract::counted::counted;
@@ -19,7 +19,7 @@ use crate::streams::WalkStream;
 use crate::timestamp;
 
 /// A stream of the walk.
-pub struct Lane<'a> {
+pub struct WalkedStream<'a> {
     pub part: WalkStream,
     sink: Sink<'a>,
     /// The time of the records to write, if known.
@@ -33,7 +33,7 @@ pub struct Lane<'a> {
     bounded: bool,
     pub ledger: Ledger,
     /// The answers for the conversations of the walk.
-    pub tally: Tally,
+    pub tally: EndpointTally,
     /// The error that ended the stream.
     pub error: Option<Error>,
     /// The bookmark at the start of the run, to restore if `stays` is set.
@@ -65,13 +65,13 @@ pub enum Look {
     Second,
 }
 
-impl<'a> Lane<'a> {
+impl<'a> WalkedStream<'a> {
     /// A stream that wants the records in `window`.
     ///
     /// # Errors
     /// If the missed children in its bookmark can't be parsed.
     pub fn new(part: WalkStream, sink: Sink<'a>, window: Window, plan: &'a Plan) -> Result<Self> {
-        let Progress { started_at, to, .. } = plan.progress;
+        let WalkProgress { started_at, to, .. } = plan.progress;
         let stream = sink.stream.name;
         let found = sink.run.output.bookmark(stream);
         let ledger = Ledger::read(&found);
@@ -83,7 +83,7 @@ impl<'a> Lane<'a> {
             plan,
             bounded: to < started_at,
             ledger: ledger.map_err(|problem| Error::BadBookmark { stream, problem })?,
-            tally: Tally::default(),
+            tally: EndpointTally::default(),
             error: None,
             found,
             stays: false,
@@ -109,10 +109,10 @@ impl<'a> Lane<'a> {
     }
 
     /// Whether the stream needs children of this kind.
-    pub fn wants(&self, kind: Kind) -> bool {
+    pub fn wants(&self, kind: ChildKind) -> bool {
         match kind {
-            Kind::User => true,
-            Kind::Conversation => {
+            ChildKind::User => true,
+            ChildKind::Conversation => {
                 self.reads(WalkStream::Conversations) || self.reads(WalkStream::Messages)
             }
         }
@@ -261,7 +261,7 @@ impl<'a> Lane<'a> {
             (Look::Second, _) => {
                 self.ledger.lose(child, clock::now());
                 match (child.kind, part) {
-                    (Kind::User, _) => {}
+                    (ChildKind::User, _) => {}
                     (_, WalkStream::Messages) => self.silent += 1,
                     _ => self.gone += 1,
                 }
@@ -350,7 +350,7 @@ impl<'a> Lane<'a> {
 
     /// The stream's bookmark, moved to the walk's position, or to the end if
     /// the walk is complete.
-    pub fn bookmark(&mut self, walk: &Progress, complete: bool) -> Bookmark {
+    pub fn bookmark(&mut self, walk: &WalkProgress, complete: bool) -> Bookmark {
         let lists_come_with_users =
             self.part == WalkStream::Lists && self.plan.by == Discovery::Users;
         if complete && lists_come_with_users {
@@ -392,7 +392,8 @@ impl<'a> Lane<'a> {
         if self.error.is_some() || is_cut_short {
             return self.error;
         }
-        let counts = [Kind::User, Kind::Conversation].map(|kind| (kind, self.ledger.count(kind)));
+        let counts =
+            [ChildKind::User, ChildKind::Conversation].map(|kind| (kind, self.ledger.count(kind)));
         let new = describe(counts.map(|(kind, (new, _))| (kind, new)));
         let known = describe(counts.map(|(kind, (_, known))| (kind, known)));
         let last = Box::new(self.last_miss.unwrap_or(Error::Stopped));
@@ -410,7 +411,7 @@ impl<'a> Lane<'a> {
 }
 
 /// Describes the counts. `None` if all are zero.
-fn describe(counts: [(Kind, usize); 2]) -> Option<String> {
+fn describe(counts: [(ChildKind, usize); 2]) -> Option<String> {
     let counts = counts.into_iter().filter(|(_, count)| *count > 0);
     let words: Vec<_> = counts
         .map(|(kind, count)| counted(count as u64, kind.noun()))

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::mem;
 
 use super::Streams;
-use super::children::{Child, Kind};
-use super::fetch::{Item, Missed, Wanted};
-use super::lane::{Lane, Look};
+use super::children::{Child, ChildKind};
+use super::fetch::{Item, Missed, WantedConversation};
+use super::lane::{Look, WalkedStream};
 use super::tally::GivenUp;
 use super::walk::hand_on;
 use crate::error::{Error, Result};
@@ -22,7 +22,7 @@ impl Streams<'_> {
     /// gone for a day.
     pub(super) fn read_missed(&mut self) -> Result<()> {
         let now = self.run.started_at()?;
-        let [users, conversations] = [Kind::User, Kind::Conversation].map(|kind| {
+        let [users, conversations] = [ChildKind::User, ChildKind::Conversation].map(|kind| {
             let lanes = self.lanes.iter().filter(|lane| lane.wants(kind));
             let ledgers = lanes.map(|lane| &lane.ledger);
             let mut ids = BTreeSet::new();
@@ -41,14 +41,14 @@ impl Streams<'_> {
         }
         log::info!(
             "walk: first requesting {} and {} that earlier runs could not read",
-            counted(users.len() as u64, Kind::User.noun()),
-            counted(conversations.len() as u64, Kind::Conversation.noun())
+            counted(users.len() as u64, ChildKind::User.noun()),
+            counted(conversations.len() as u64, ChildKind::Conversation.noun())
         );
         self.asked_users.extend(users.iter().cloned());
         self.read_users(users.into_iter().collect(), false)?;
         let conversations = conversations.into_iter();
         let unread: Vec<_> = conversations.filter(|id| self.seen.insert(id)).collect();
-        let wanted = unread.into_iter().map(|id| Wanted {
+        let wanted = unread.into_iter().map(|id| WantedConversation {
             id,
             user: None,
             itself: true,
@@ -72,7 +72,7 @@ impl Streams<'_> {
             self.second = waiting.keys().cloned().collect();
             let (users, conversations): (Vec<_>, Vec<_>) = waiting
                 .into_iter()
-                .partition(|(child, _)| child.kind == Kind::User);
+                .partition(|(child, _)| child.kind == ChildKind::User);
             let users = users.into_iter().map(|(child, _)| child.id).collect();
             self.read_users(users, true)?;
             let conversations = conversations.into_iter().map(|(_, wanted)| wanted);
@@ -107,7 +107,7 @@ impl Streams<'_> {
     }
 
     /// Reads these conversations.
-    fn read_conversations(&mut self, wanted: Vec<Wanted>, again: bool) -> Result<()> {
+    fn read_conversations(&mut self, wanted: Vec<WantedConversation>, again: bool) -> Result<()> {
         if wanted.is_empty() {
             return Ok(());
         }
@@ -148,8 +148,8 @@ impl Streams<'_> {
             return Err(error);
         }
         let kind = match part {
-            WalkStream::Lists => Kind::User,
-            WalkStream::Conversations | WalkStream::Messages => Kind::Conversation,
+            WalkStream::Lists => ChildKind::User,
+            WalkStream::Conversations | WalkStream::Messages => ChildKind::Conversation,
         };
         let child = Child { kind, id };
         let look = match () {
@@ -158,7 +158,7 @@ impl Streams<'_> {
             () => Look::First,
         };
         // If a conversation isn't found, its messages aren't requested.
-        let concerns = |lane: &Lane| match part {
+        let concerns = |lane: &WalkedStream| match part {
             WalkStream::Lists => true,
             WalkStream::Conversations if error.is_absent() => lane.wants(kind),
             part => lane.reads(part),
@@ -167,7 +167,7 @@ impl Streams<'_> {
         if is_gone && part != WalkStream::Messages {
             let status = error.status().unwrap_or_default();
             self.run.deleted(kind.entity(), &child.id, status)?;
-            self.users_gone += u64::from(kind == Kind::User);
+            self.users_gone += u64::from(kind == ChildKind::User);
         }
         let mut waits = false;
         let lanes = self.lanes.iter_mut();
@@ -175,7 +175,7 @@ impl Streams<'_> {
             waits |= lane.miss(&child, part, &error, partly, look);
         }
         if waits {
-            let wanted = Wanted {
+            let wanted = WantedConversation {
                 id: child.id.clone(),
                 user,
                 itself: !answered,
@@ -191,7 +191,7 @@ impl Streams<'_> {
         &mut self,
         part: WalkStream,
         error: &Error,
-        concerns: impl Fn(&Lane) -> bool,
+        concerns: impl Fn(&WalkedStream) -> bool,
     ) -> Result<()> {
         if !self.is_walking {
             return Ok(());
@@ -220,11 +220,11 @@ impl Streams<'_> {
     fn end(&mut self, given_up: GivenUp) -> Result<()> {
         let error = match given_up {
             GivenUp::Broken(error) => {
-                self.lanes.iter_mut().for_each(Lane::stay);
+                self.lanes.iter_mut().for_each(WalkedStream::stay);
                 error
             }
             GivenUp::Outage(error) => {
-                self.lanes.iter().try_for_each(Lane::keep_missed)?;
+                self.lanes.iter().try_for_each(WalkedStream::keep_missed)?;
                 error
             }
         };
@@ -236,11 +236,11 @@ impl Streams<'_> {
     /// # Errors
     /// If the users' lists can't be read, which ends all streams.
     pub(super) fn judge(&mut self) -> Result<()> {
-        let worked = self.lanes.iter().any(Lane::was_complete);
+        let worked = self.lanes.iter().any(WalkedStream::was_complete);
         if let Err(error) = self.users.judge(worked) {
             return self.end(GivenUp::Broken(error));
         }
-        self.lanes.iter_mut().for_each(Lane::judge);
+        self.lanes.iter_mut().for_each(WalkedStream::judge);
         match self.lanes.iter().all(|lane| lane.error.is_some()) {
             true => Err(Error::Stopped),
             false => Ok(()),

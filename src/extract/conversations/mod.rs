@@ -37,12 +37,12 @@ use crate::freshchat::Api;
 use crate::streams::{STREAMS, Source, WalkStream};
 use changed::Changed;
 use children::{Child, size_in};
-use fetch::{Endpoint, Endpoints, Fetch, Missed, Part, Wanted};
-use lane::Lane;
+use fetch::{Endpoint, Endpoints, Fetch, FetchPart, Missed, WantedConversation};
+use lane::WalkedStream;
 use news::News;
 pub use plan::{Discovery, Plan};
-use progress::{Position, Progress};
-use tally::Tally;
+use progress::{Position, WalkProgress};
+use tally::EndpointTally;
 use user_lists::{Found, UserLists};
 use walk::Walk;
 
@@ -77,15 +77,15 @@ pub fn extract(group: &mut [StreamRun], plan: &Plan, engine: &Engine) -> Result<
         stream_run.writer.set_version(version);
         let (api, sink) = stream_run.split();
         apis.push(api);
-        lanes.push(Lane::new(*part, sink, window, plan)?);
+        lanes.push(WalkedStream::new(*part, sink, window, plan)?);
     }
-    let reading = Reading::new(run, &apis, &lanes);
+    let reading = WalkSources::new(run, &apis, &lanes);
     let mut streams = Streams {
         run,
         engine,
         progress: plan.progress.clone(),
         reading: &reading,
-        users: Tally::default(),
+        users: EndpointTally::default(),
         is_walking: false,
         seen: Seen::default(),
         asked_users: HashSet::new(),
@@ -134,7 +134,7 @@ fn look_ahead(run: &Run, plan: &Plan, engine: &Engine) -> Result<(Option<Plan>, 
 }
 
 /// The sources of the walk.
-struct Reading<'a> {
+struct WalkSources<'a> {
     workers: usize,
     page_size: u32,
     users: &'a Api<'a>,
@@ -146,10 +146,10 @@ struct Reading<'a> {
 struct Streams<'a> {
     run: &'a Run<'a>,
     engine: &'a Engine<'a>,
-    progress: Progress,
-    reading: &'a Reading<'a>,
+    progress: WalkProgress,
+    reading: &'a WalkSources<'a>,
     /// The answers for the users' lists in the walk.
-    users: Tally,
+    users: EndpointTally,
     /// Whether answers count for judging an endpoint. Children that are
     /// requested again usually fail for their own reasons.
     is_walking: bool,
@@ -160,7 +160,7 @@ struct Streams<'a> {
     /// Children that were found gone at least a day ago.
     due: BTreeSet<Child>,
     /// Children that answered 404 or 410 once, and what to request again.
-    waiting: BTreeMap<Child, Wanted>,
+    waiting: BTreeMap<Child, WantedConversation>,
     /// Those that are now requested for the second time.
     second: BTreeSet<Child>,
     users_gone: u64,
@@ -170,12 +170,12 @@ struct Streams<'a> {
     named: Option<Ids>,
     /// New conversations, if they are compared with the reports.
     news: Option<News>,
-    lanes: Vec<Lane<'a>>,
+    lanes: Vec<WalkedStream<'a>>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> WalkSources<'a> {
     /// Reads for these lanes, with their APIs.
-    fn new(run: &Run, apis: &[&'a Api<'a>], lanes: &[Lane]) -> Self {
+    fn new(run: &Run, apis: &[&'a Api<'a>], lanes: &[WalkedStream]) -> Self {
         // If two streams use the same answers, the requests count for the later
         // one.
         let of = |part| lanes.iter().rposition(|lane| lane.reads(part));
@@ -193,13 +193,16 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn fetch(&self, lanes: &[Lane], always_itself: bool) -> Fetch<'_> {
+    fn fetch(&self, lanes: &[WalkedStream], always_itself: bool) -> Fetch<'_> {
         let messages = lanes.iter().find(|lane| lane.reads(WalkStream::Messages));
         Fetch {
             workers: self.workers,
             endpoints: &self.endpoints,
-            from_time: messages.map(Lane::asked_from).unwrap_or_default(),
-            from_times: messages.into_iter().flat_map(Lane::asked_earlier).collect(),
+            from_time: messages.map(WalkedStream::asked_from).unwrap_or_default(),
+            from_times: messages
+                .into_iter()
+                .flat_map(WalkedStream::asked_earlier)
+                .collect(),
             always_itself,
             page_size: self.page_size,
         }
@@ -267,10 +270,10 @@ impl Streams<'_> {
     }
 
     /// Writes what was read, and moves the bookmarks.
-    fn take(&mut self, part: Part<Found>) -> Result<()> {
+    fn take(&mut self, part: FetchPart<Found>) -> Result<()> {
         let is_walking = self.is_walking;
         match part {
-            Part::Conversation { id, user, page } => {
+            FetchPart::Conversation { id, user, page } => {
                 if let Some(news) = &mut self.news {
                     news.note(&id, &page, |known| known.updated_time)?;
                 }
@@ -280,7 +283,7 @@ impl Streams<'_> {
                     lane.conversation(&id, user.as_deref(), &page)
                 })
             }
-            Part::Messages { conversation, page } => {
+            FetchPart::Messages { conversation, page } => {
                 if let Some(news) = &mut self.news {
                     news.note(&conversation, &page, |known| known.created_time)?;
                 }
@@ -289,22 +292,22 @@ impl Streams<'_> {
                 })?;
                 self.each(WalkStream::Lists, |lane| lane.user_of(&conversation, &page))
             }
-            Part::MessagesRead(id) => {
+            FetchPart::MessagesRead(id) => {
                 let child = Child::conversation(&id);
                 self.each(WalkStream::Messages, |lane| {
                     lane.answered(&child, is_walking);
                     Ok(())
                 })
             }
-            Part::Missed(missed) => self.miss(missed),
-            Part::Other(Found::List { user, page }) => {
+            FetchPart::Missed(missed) => self.miss(missed),
+            FetchPart::Other(Found::List { user, page }) => {
                 self.each(WalkStream::Lists, |lane| lane.list(&user, &page))
             }
-            Part::Other(Found::Listed { user }) => {
+            FetchPart::Other(Found::Listed { user }) => {
                 self.listed(user);
                 Ok(())
             }
-            Part::Other(Found::Missed {
+            FetchPart::Other(Found::Missed {
                 user,
                 partly,
                 error,
@@ -316,7 +319,7 @@ impl Streams<'_> {
                 partly,
                 error,
             }),
-            Part::Other(Found::Checkpoint(position)) => self.checkpoint(position),
+            FetchPart::Other(Found::Checkpoint(position)) => self.checkpoint(position),
         }
     }
 
@@ -325,7 +328,7 @@ impl Streams<'_> {
     fn each(
         &mut self,
         part: WalkStream,
-        mut act: impl FnMut(&mut Lane) -> Result<()>,
+        mut act: impl FnMut(&mut WalkedStream) -> Result<()>,
     ) -> Result<()> {
         let mut failed = false;
         let lanes = self.lanes.iter_mut();
@@ -348,7 +351,7 @@ impl Streams<'_> {
     /// # Errors
     /// If no stream is left.
     fn stop_endpoint(&self, part: WalkStream, failed: bool) -> Result<()> {
-        let goes_on = |lane: &Lane| lane.reads(part) && lane.error.is_none();
+        let goes_on = |lane: &WalkedStream| lane.reads(part) && lane.error.is_none();
         if failed && !self.lanes.iter().any(goes_on) {
             self.reading.endpoints.stop(part);
         }
@@ -415,7 +418,7 @@ impl Streams<'_> {
             false => ended.and(self.run.output.checkpoint_all(stay).map_err(Error::from)),
         };
         let is_cut_short = ended.is_err();
-        let closed = |lane: Lane| (lane.is_partial(), lane.close(is_cut_short));
+        let closed = |lane: WalkedStream| (lane.is_partial(), lane.close(is_cut_short));
         (ended, self.lanes.into_iter().map(closed).collect())
     }
 }

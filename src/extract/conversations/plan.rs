@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::progress::{Position, Progress};
+use super::progress::{Position, WalkProgress};
 use crate::config::ConversationDiscovery;
 use crate::error::Result;
 use crate::extract::Run;
@@ -43,13 +43,13 @@ pub enum Discovery {
 pub struct Plan {
     pub by: Discovery,
     /// The walk to start or to continue.
-    pub progress: Progress,
+    pub progress: WalkProgress,
     resumed: bool,
-    streams: Vec<Wanted>,
+    streams: Vec<StreamPlan>,
 }
 
 /// What is wanted of a stream.
-struct Wanted {
+struct StreamPlan {
     stream: &'static Stream,
     full_table: bool,
     window: Window,
@@ -122,7 +122,7 @@ impl Plan {
         streams: impl Iterator<Item = (&'static Stream, bool)>,
     ) -> Result<Self> {
         let started_at = run.started_at()?;
-        let wanted = |(stream, full_table)| Wanted::new(run, by, stream, full_table);
+        let wanted = |(stream, full_table)| StreamPlan::new(run, by, stream, full_table);
         let streams = streams.map(wanted).collect::<Result<Vec<_>>>()?;
         let unfinished = unfinished(run, by, started_at, &streams);
         Ok(Self {
@@ -130,7 +130,7 @@ impl Plan {
             resumed: unfinished.is_some(),
             progress: unfinished.unwrap_or_else(|| {
                 let to = streams.first().map_or(started_at, |it| it.window.to);
-                Progress::new(started_at, to, by)
+                WalkProgress::new(started_at, to, by)
             }),
             streams,
         })
@@ -162,10 +162,13 @@ impl Plan {
     /// Those of [`Run::started_at`].
     pub fn measured(&self, run: &Run) -> Result<Option<Window>> {
         let is_auto = run.settings.conversation_discovery == ConversationDiscovery::Auto;
-        if self.by == Discovery::Reports || !is_auto || !self.streams.iter().any(Wanted::has_key) {
+        if self.by == Discovery::Reports
+            || !is_auto
+            || !self.streams.iter().any(StreamPlan::has_key)
+        {
             return Ok(None);
         }
-        let reconciled_to = |wanted: &Wanted| {
+        let reconciled_to = |wanted: &StreamPlan| {
             reconciled_to(&run.output.bookmark(wanted.stream.name)).filter(|_| !wanted.is_whole())
         };
         let all: Option<Vec<_>> = self.streams.iter().map(reconciled_to).collect();
@@ -194,11 +197,14 @@ impl Plan {
         let Some(from) = self.streams.iter().map(|wanted| wanted.window.from).min() else {
             return Ok(None);
         };
-        let bookmarks = self.streams.iter().map(|Wanted { stream, window, .. }| {
-            let mut bookmark = run.output.bookmark(stream.name);
-            self.progress.write(&mut bookmark, window.from);
-            (stream.name, bookmark)
-        });
+        let bookmarks = self
+            .streams
+            .iter()
+            .map(|StreamPlan { stream, window, .. }| {
+                let mut bookmark = run.output.bookmark(stream.name);
+                self.progress.write(&mut bookmark, window.from);
+                (stream.name, bookmark)
+            });
         run.output.checkpoint_all(bookmarks.collect::<Vec<_>>())?;
         Ok(Some(Search {
             window: Window {
@@ -238,7 +244,7 @@ impl Plan {
                 }
             }
         }
-        Progress::clear(bookmark);
+        WalkProgress::clear(bookmark);
         match stream.replication_key {
             Some(key) => bookmark.advance(key, to),
             None => {
@@ -248,13 +254,13 @@ impl Plan {
         }
     }
 
-    fn wanted(&self, stream: &Stream) -> Option<&Wanted> {
+    fn wanted(&self, stream: &Stream) -> Option<&StreamPlan> {
         let mut streams = self.streams.iter();
         streams.find(|wanted| wanted.stream.name == stream.name)
     }
 }
 
-impl Wanted {
+impl StreamPlan {
     /// What a run with this discovery reads of a stream.
     fn new(run: &Run, by: Discovery, stream: &'static Stream, full_table: bool) -> Result<Self> {
         let bookmark = run.output.bookmark(stream.name);
@@ -337,20 +343,20 @@ fn unfinished(
     run: &Run,
     by: Discovery,
     started_at: DateTime<Utc>,
-    streams: &[Wanted],
-) -> Option<Progress> {
-    let progress = |Wanted { stream, window, .. }: &Wanted| {
+    streams: &[StreamPlan],
+) -> Option<WalkProgress> {
+    let progress = |StreamPlan { stream, window, .. }: &StreamPlan| {
         let bookmark = run.output.bookmark(stream.name);
         // The server's time is in whole seconds, so the order of two runs
         // within a second is unknown.
-        Progress::read(
+        WalkProgress::read(
             &bookmark,
             by,
             window.from,
             window.to + 2 * clock::RESOLUTION,
         )
     };
-    let unfinished = Progress::common(streams.iter().map(progress))?;
+    let unfinished = WalkProgress::common(streams.iter().map(progress))?;
     let begun = unfinished.position != Position::Conversations(None);
     if !begun && started_at - unfinished.started_at > STALE {
         return None;

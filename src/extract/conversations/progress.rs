@@ -51,7 +51,7 @@ const BEGINNING: DateTime<Utc> = match DateTime::from_timestamp(946_684_800, 0) 
 
 /// A walk and its progress.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Progress {
+pub struct WalkProgress {
     pub started_at: DateTime<Utc>,
     pub to: DateTime<Utc>,
     pub position: Position,
@@ -84,7 +84,7 @@ pub struct Within {
     pub users_to: String,
 }
 
-impl Progress {
+impl WalkProgress {
     /// A new walk, which will be complete up to `to`.
     pub fn new(started_at: DateTime<Utc>, to: DateTime<Utc>, by: Discovery) -> Self {
         Self {
@@ -267,8 +267,8 @@ mod tests {
         DateTime::from_timestamp(hour * 3600, 0).unwrap()
     }
 
-    fn progress(started: i64, created_to: i64, within: Option<(i64, &str)>) -> Progress {
-        Progress {
+    fn progress(started: i64, created_to: i64, within: Option<(i64, &str)>) -> WalkProgress {
+        WalkProgress {
             started_at: at(started),
             to: at(started),
             position: Position::Users(Place {
@@ -281,8 +281,8 @@ mod tests {
         }
     }
 
-    fn found(id: Option<&str>) -> Progress {
-        Progress {
+    fn found(id: Option<&str>) -> WalkProgress {
+        WalkProgress {
             position: Position::Conversations(id.map(str::to_owned)),
             ..progress(9, 0, None)
         }
@@ -300,25 +300,25 @@ mod tests {
             let mut bookmark = Bookmark::default();
             progress(8, 1, Some((2, "2"))).write(&mut bookmark, at(0));
             written.write(&mut bookmark, at(1));
-            let read = |by, from, to| Progress::read(&bookmark, by, at(from), at(to));
+            let read = |by, from, to| WalkProgress::read(&bookmark, by, at(from), at(to));
             assert_eq!(read(by, 1, 9), Some(written.clone()));
             assert_eq!(read(by, 2, 10), Some(written.clone()));
             assert_eq!(read(by, 0, 9), None, "the first part began later");
             assert_eq!(read(by, 1, 8), None, "the first part reached further");
             let other = if by == Users { Reports } else { Users };
             assert_eq!(read(other, 1, 9), None, "the other way");
-            Progress::clear(&mut bookmark);
+            WalkProgress::clear(&mut bookmark);
             assert_eq!(bookmark, Bookmark::default());
         }
     }
 
     #[test]
     fn the_least_advanced_counts() {
-        let common = |one: &Progress, other: &Progress| {
-            Progress::common([one, other].map(|it| Some(it.clone())))
+        let common = |one: &WalkProgress, other: &WalkProgress| {
+            WalkProgress::common([one, other].map(|it| Some(it.clone())))
         };
         let (early, late) = (progress(9, 3, None), progress(9, 4, Some((5, "12"))));
-        let least = |one: &Progress, other: &Progress, least: &Progress| {
+        let least = |one: &WalkProgress, other: &WalkProgress, least: &WalkProgress| {
             assert_eq!(common(one, other).as_ref(), Some(least));
             assert_eq!(common(other, one).as_ref(), Some(least));
         };
@@ -331,6 +331,6 @@ mod tests {
         least(&found(None), &found(Some("7")), &found(None));
         assert_eq!(common(&early, &progress(8, 3, None)), None);
         assert_eq!(common(&early, &found(None)), None, "different ways");
-        assert_eq!(Progress::common([Some(early), None]), None);
+        assert_eq!(WalkProgress::common([Some(early), None]), None);
     }
 }

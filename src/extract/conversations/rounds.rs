@@ -61,10 +61,10 @@ enum Ended {
     Run(Error),
 }
 
-type Step<T> = std::result::Result<T, Ended>;
+type RoundResult<T> = std::result::Result<T, Ended>;
 
 /// A reading, and the ids it has seen.
-struct Reading<'r> {
+struct RoundsReading<'r> {
     pages: &'r Pages<'r>,
     /// The number of records in the longest page so far.
     page_size: usize,
@@ -85,7 +85,7 @@ pub fn read<'r>(
     if !(pages.goes_on)(&first, 1, first.len()) {
         return hand_over(first).map(|()| None);
     }
-    let mut reading = Reading {
+    let mut reading = RoundsReading {
         pages,
         page_size: first.len(),
         seen: Seen::default(),
@@ -98,8 +98,8 @@ pub fn read<'r>(
     }
 }
 
-impl Reading<'_> {
-    fn run(&mut self, first: Page) -> Step<()> {
+impl RoundsReading<'_> {
+    fn run(&mut self, first: Page) -> RoundResult<()> {
         let mut last = self.forwards(1, Some(first))?;
         if last == 1 {
             return Ok(());
@@ -121,7 +121,7 @@ impl Reading<'_> {
     }
 
     /// Reads from a page to the end. Returns the number of the last page.
-    fn forwards(&mut self, from: u64, mut given: Option<Page>) -> Step<u64> {
+    fn forwards(&mut self, from: u64, mut given: Option<Page>) -> RoundResult<u64> {
         let mut last_ids = Vec::new();
         let mut last_new = usize::MAX;
         let mut past_end = PastEnd::Error;
@@ -166,7 +166,7 @@ impl Reading<'_> {
     }
 
     /// Requests a page. Returns an empty one after the end of the list.
-    fn get(&self, number: u64, past_end: PastEnd) -> Step<Page> {
+    fn get(&self, number: u64, past_end: PastEnd) -> RoundResult<Page> {
         let error = match (self.pages.get)(number) {
             Ok(page) => return Ok(page),
             Err(error) => error,
@@ -209,7 +209,7 @@ impl Reading<'_> {
 
     /// Hands over the records that no earlier page had. Returns their number,
     /// and the ids of all records in the page.
-    fn take(&mut self, mut page: Page) -> Step<(usize, Vec<String>)> {
+    fn take(&mut self, mut page: Page) -> RoundResult<(usize, Vec<String>)> {
         let mut new = 0;
         let mut ids = Vec::new();
         page.retain(|record| {

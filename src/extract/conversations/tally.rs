@@ -12,7 +12,7 @@ const OUTAGE: u64 = 20;
 
 /// The answers of one endpoint in a walk.
 #[derive(Default)]
-pub struct Tally {
+pub struct EndpointTally {
     answered: u64,
     /// 403
     refused: u64,
@@ -33,7 +33,7 @@ pub enum GivenUp {
     Outage(Error),
 }
 
-impl Tally {
+impl EndpointTally {
     pub fn answer(&mut self) {
         self.answered += 1;
         self.in_a_row = 0;

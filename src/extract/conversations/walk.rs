@@ -6,7 +6,7 @@ use std::mem;
 
 use chrono::{DateTime, Utc};
 
-use super::fetch::{Item, Wanted};
+use super::fetch::{Item, WantedConversation};
 use super::progress::{Place, Position, Within};
 use super::user_lists::{Found, UserLists};
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub struct Walk<'a> {
 }
 
 /// The tasks of the workers.
-enum Task {
+enum WalkTask {
     User(String),
     Checkpoint(Position),
 }
@@ -49,9 +49,9 @@ impl Walk<'_> {
             self.workers,
             |tasks| self.find_users(tasks),
             |task, found| match task {
-                Task::User(user) if self.asked.contains(&user) => Ok(()),
-                Task::User(user) => self.lists.read(&user, found),
-                Task::Checkpoint(position) => found(Found::Checkpoint(position)),
+                WalkTask::User(user) if self.asked.contains(&user) => Ok(()),
+                WalkTask::User(user) => self.lists.read(&user, found),
+                WalkTask::Checkpoint(position) => found(Found::Checkpoint(position)),
             },
             |found| hand_on(found, seen, hand_over),
         )
@@ -60,7 +60,7 @@ impl Walk<'_> {
     /// Hands over each user from the walk's position on. Lists of users take
     /// only a small part of the calls. So each window is a single answer, which
     /// can't change meanwhile, and is followed by a checkpoint.
-    fn find_users(&self, tasks: &mut HandOver<Task>) -> Result<()> {
+    fn find_users(&self, tasks: &mut HandOver<WalkTask>) -> Result<()> {
         let rest = self.place.rest(self.to);
         if rest.is_empty() {
             return Ok(());
@@ -98,7 +98,7 @@ impl Walk<'_> {
         window: Window,
         mut users: Ids,
         last: &mut Seen,
-        tasks: &mut HandOver<Task>,
+        tasks: &mut HandOver<WalkTask>,
     ) -> Result<()> {
         if let Some(within) = self.place.within.as_ref()
             && window.to <= within.window_to
@@ -118,17 +118,17 @@ impl Walk<'_> {
                 }),
             });
             if !user.is_empty() && last.insert(&user) {
-                tasks(Task::User(user))?;
+                tasks(WalkTask::User(user))?;
             }
             if let Some(place) = place {
-                tasks(Task::Checkpoint(Position::Users(place)))?;
+                tasks(WalkTask::Checkpoint(Position::Users(place)))?;
             }
         }
         *last = own;
         if count == 0 {
             return Ok(());
         }
-        tasks(Task::Checkpoint(Position::Users(Place {
+        tasks(WalkTask::Checkpoint(Position::Users(Place {
             created_to: window.to,
             within: None,
         })))
@@ -173,7 +173,7 @@ pub fn hand_on(found: Found, seen: &mut Seen, hand_over: &mut HandOver<Item<Foun
     let ids = page.texts_of("id");
     let new: Vec<_> = ids
         .filter(|id| !id.is_empty() && seen.insert(id))
-        .map(|id| Wanted {
+        .map(|id| WantedConversation {
             id: id.into_owned(),
             user: Some(user.clone()),
             itself: true,

@@ -25,7 +25,7 @@ const NOBODY: &str = "none";
 pub type Members<'a> = BTreeMap<String, &'a RawValue>;
 
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct MetricAnswer<'a> {
     #[serde(borrow, deserialize_with = "list")]
     data: Vec<&'a RawValue>,
 }
@@ -37,7 +37,7 @@ struct Grouping {
 }
 
 /// The data of a single group, or of the whole account.
-pub struct Entry<'a> {
+pub struct GroupEntry<'a> {
     /// The id of the group, agent or rating, if it has one.
     pub group: Option<String>,
     /// `series` of historical metrics, `values` of instant metrics.
@@ -47,7 +47,7 @@ pub struct Entry<'a> {
 }
 
 /// The records of an answer.
-pub struct Rows {
+pub struct MetricRows {
     /// One JSON object per line.
     pub text: String,
     pub read_at: DateTime<Utc>,
@@ -65,7 +65,7 @@ pub struct Rows {
     pub reach: Option<Reach>,
 }
 
-impl Rows {
+impl MetricRows {
     pub fn new() -> Self {
         Self {
             text: String::new(),
@@ -80,7 +80,7 @@ impl Rows {
     }
 
     /// Adds the rows of another answer.
-    pub fn add(&mut self, other: Rows) {
+    pub fn add(&mut self, other: MetricRows) {
         self.text.push_str(&other.text);
         self.oldest = [self.oldest, other.oldest].into_iter().flatten().min();
         self.names_groups |= other.names_groups;
@@ -121,13 +121,13 @@ impl Rows {
 pub fn read<'a>(
     body: &'a str,
     group_by: GroupBy,
-    mut each: impl FnMut(Entry<'a>, &mut Rows) -> serde_json::Result<()>,
-) -> serde_json::Result<Rows> {
-    let answer: Answer = serde_json::from_str(body)?;
-    let mut rows = Rows::new();
+    mut each: impl FnMut(GroupEntry<'a>, &mut MetricRows) -> serde_json::Result<()>,
+) -> serde_json::Result<MetricRows> {
+    let answer: MetricAnswer = serde_json::from_str(body)?;
+    let mut rows = MetricRows::new();
     let mut seen = HashSet::new();
     for entry in answer.data {
-        let entry = Entry::parse(entry, group_by).and_then(|entry| {
+        let entry = GroupEntry::parse(entry, group_by).and_then(|entry| {
             if !seen.insert(entry.group.clone()) {
                 return Err(serde_json::Error::custom(
                     "two parts of the answer have the same group",
@@ -143,7 +143,7 @@ pub fn read<'a>(
     Ok(rows)
 }
 
-impl<'a> Entry<'a> {
+impl<'a> GroupEntry<'a> {
     fn parse(entry: &'a RawValue, group_by: GroupBy) -> serde_json::Result<Self> {
         let mut rest: Members = parse(entry)?;
         let groupings: Vec<Grouping> = take(&mut rest, "groupings")?.unwrap_or_default();

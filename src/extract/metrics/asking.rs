@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::answer::Rows;
+use super::answer::MetricRows;
 use super::grouping;
 use super::misses::{Reply, give_up, may_be_the_time, reply};
 use super::reach::Reach;
@@ -29,7 +29,7 @@ pub struct Asker<'a> {
 
 /// A question to the API.
 #[derive(Clone, Copy)]
-pub struct Question<'a> {
+pub struct HistoricalQuestion<'a> {
     pub asker: &'a Asker<'a>,
     pub query: &'a Query,
     pub time: Time,
@@ -37,12 +37,12 @@ pub struct Question<'a> {
     pub reach: Option<&'a Reach>,
 }
 
-impl grouping::Question for Question<'_> {
+impl grouping::Grouped for HistoricalQuestion<'_> {
     fn group_by(&self) -> GroupBy {
         self.query.group_by
     }
 
-    fn ask(&self, filter: Option<&str>) -> Result<Reply<Rows>> {
+    fn ask(&self, filter: Option<&str>) -> Result<Reply<MetricRows>> {
         match self.time {
             Time::Slices(slices) => self.read(slices, filter),
             moment @ Time::Moment { .. } => self.send(moment, filter),
@@ -50,7 +50,7 @@ impl grouping::Question for Question<'_> {
     }
 }
 
-impl Question<'_> {
+impl HistoricalQuestion<'_> {
     /// Describes the question.
     pub fn words(&self) -> String {
         let metric = self.query.name();
@@ -66,19 +66,19 @@ impl Question<'_> {
 
     /// Reads the slices, or those that the API answers. If it refuses a
     /// request, either the oldest slice is too far back, or there are too many.
-    fn read(&self, slices: Slices, filter: Option<&str>) -> Result<Reply<Rows>> {
+    fn read(&self, slices: Slices, filter: Option<&str>) -> Result<Reply<MetricRows>> {
         let is_first = self.reach.is_none();
         let mut reach = self.reach.cloned().unwrap_or(Reach {
             refused: None,
             size: MOST_SLICES,
         });
-        let mut so_far: Option<Rows> = None;
+        let mut so_far: Option<MetricRows> = None;
         let mut left = reach.of(slices);
         while !left.is_empty() {
             let part = left.first(reach.size);
             let error = match self.send(Time::Slices(part), filter)? {
                 Ok(rows) => {
-                    so_far.get_or_insert_with(Rows::new).add(rows);
+                    so_far.get_or_insert_with(MetricRows::new).add(rows);
                     left = left.skip(part.len());
                     continue;
                 }
@@ -96,7 +96,7 @@ impl Question<'_> {
             }
             left = reach.of(left);
         }
-        let mut rows = so_far.unwrap_or_else(Rows::new);
+        let mut rows = so_far.unwrap_or_else(MetricRows::new);
         rows.reach = Some(reach);
         Ok(Ok(rows))
     }
@@ -147,7 +147,7 @@ impl Question<'_> {
             .map(|reply| reply.is_ok())
     }
 
-    fn send(&self, time: Time, filter: Option<&str>) -> Result<Reply<Rows>> {
+    fn send(&self, time: Time, filter: Option<&str>) -> Result<Reply<MetricRows>> {
         let query = self.query;
         let mut get = Get::new("metrics/historical").with("metric", query.metric.asked_for());
         get = match time {

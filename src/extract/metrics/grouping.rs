@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use url::form_urlencoded;
 
-use super::answer::Rows;
+use super::answer::MetricRows;
 use super::misses::{Reply, give_up, may_be_the_filter, reply};
 use super::table::GroupBy;
 use crate::error::{Error, Result};
@@ -32,14 +32,14 @@ const MOST_BYTES: usize = 1_500;
 const MOST_REFUSED: usize = 6;
 
 /// A question that may be grouped.
-pub trait Question: Copy + Send + Sync {
+pub trait Grouped: Copy + Send + Sync {
     fn group_by(&self) -> GroupBy;
 
     /// Sends the request, with or without a `filter_by`.
     ///
     /// # Errors
     /// Those that end the stream.
-    fn ask(&self, filter: Option<&str>) -> Result<Reply<Rows>>;
+    fn ask(&self, filter: Option<&str>) -> Result<Reply<MetricRows>>;
 }
 
 /// How the groups or agents of an account are requested.
@@ -64,10 +64,10 @@ pub struct Groups<'a> {
 
 /// The result of a question.
 enum Asked {
-    Done(Reply<Rows>),
+    Done(Reply<MetricRows>),
     /// Nothing was counted, and no group was named. Either no group has a
     /// value, or the question needs a filter.
-    Open(Rows),
+    Open(MetricRows),
 }
 
 impl<'a> Groups<'a> {
@@ -85,11 +85,11 @@ impl<'a> Groups<'a> {
     ///
     /// # Errors
     /// Those that end the stream, and those of `take`.
-    pub fn ask_all<Q: Question>(
+    pub fn ask_all<Q: Grouped>(
         &self,
         workers: usize,
         questions: &[Q],
-        mut take: impl FnMut(&Q, Reply<Rows>) -> Result<()>,
+        mut take: impl FnMut(&Q, Reply<MetricRows>) -> Result<()>,
     ) -> Result<()> {
         let mut open = Vec::new();
         in_order(
@@ -118,7 +118,7 @@ impl<'a> Groups<'a> {
         )
     }
 
-    fn ask(&self, question: &impl Question) -> Result<Asked> {
+    fn ask(&self, question: &impl Grouped) -> Result<Asked> {
         let group_by = question.group_by();
         if list_of(group_by).is_none() {
             return question.ask(None).map(Asked::Done);
@@ -146,7 +146,7 @@ impl<'a> Groups<'a> {
 
     /// Asks again with a filter after a refusal. Returns the refusal, unless
     /// the new answer names groups or agents.
-    fn ask_refused(&self, question: &impl Question, refusal: Error) -> Result<Reply<Rows>> {
+    fn ask_refused(&self, question: &impl Grouped, refusal: Error) -> Result<Reply<MetricRows>> {
         let group_by = question.group_by();
         if self.way(group_by) == Some(Way::Unfiltered) {
             return Ok(Err(refusal));
@@ -163,7 +163,11 @@ impl<'a> Groups<'a> {
     /// Asks again with a filter. If this has values for groups, and no answer
     /// without a filter has named a group, the values without a group belong to
     /// the whole account, and are dropped.
-    fn ask_filtered(&self, question: &impl Question, mut unfiltered: Rows) -> Result<Reply<Rows>> {
+    fn ask_filtered(
+        &self,
+        question: &impl Grouped,
+        mut unfiltered: MetricRows,
+    ) -> Result<Reply<MetricRows>> {
         let group_by = question.group_by();
         let filtered = match self.ask_portions(question, true)? {
             Ok(filtered) => filtered,
@@ -180,20 +184,20 @@ impl<'a> Groups<'a> {
     /// Requests all groups or agents of the account by their ids. If the API
     /// refuses some ids, or that many at once, `halving` finds out which, and
     /// the next question omits them.
-    fn ask_portions(&self, question: &impl Question, halving: bool) -> Result<Reply<Rows>> {
+    fn ask_portions(&self, question: &impl Grouped, halving: bool) -> Result<Reply<MetricRows>> {
         let group_by = question.group_by();
         let halving = halving && self.way(group_by) != Some(Way::Refused);
         let portions = match reply(self.portions(group_by))? {
             Ok(portions) => portions,
             Err(error) => return Ok(Err(error)),
         };
-        let mut so_far: Option<Rows> = None;
+        let mut so_far: Option<MetricRows> = None;
         let (mut accepted, mut refused) = (Vec::new(), Vec::new());
         let mut pending = VecDeque::from(portions);
         while let Some(portion) = pending.pop_front() {
             let error = match question.ask(Some(&portion))? {
                 Ok(rows) => {
-                    so_far.get_or_insert_with(Rows::new).add(rows);
+                    so_far.get_or_insert_with(MetricRows::new).add(rows);
                     accepted.push(portion);
                     continue;
                 }
@@ -225,7 +229,7 @@ impl<'a> Groups<'a> {
                 );
             }
         }
-        Ok(Ok(so_far.unwrap_or_else(Rows::new)))
+        Ok(Ok(so_far.unwrap_or_else(MetricRows::new)))
     }
 
     fn portions(&self, group_by: GroupBy) -> Result<Vec<String>> {

@@ -15,8 +15,8 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::answer::Rows;
-use super::asking::{Asker, MOST_SLICES, Question};
+use super::answer::MetricRows;
+use super::asking::{Asker, HistoricalQuestion, MOST_SLICES};
 use super::grouping::Groups;
 use super::misses::{Misses, Noted, Reply};
 use super::reach::Reach;
@@ -73,7 +73,7 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
         accurate_to,
         slices,
     };
-    let mut reading = Reading {
+    let mut reading = HistoricalReading {
         asker: &asker,
         groups: Groups::new(run, api),
         queries: &queries,
@@ -135,7 +135,7 @@ fn queries(settings: &Settings) -> Vec<Query> {
 }
 
 /// The reading of a run.
-struct Reading<'a> {
+struct HistoricalReading<'a> {
     asker: &'a Asker<'a>,
     groups: Groups<'a>,
     queries: &'a [Query],
@@ -145,7 +145,7 @@ struct Reading<'a> {
     writing: Writing<'a>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> HistoricalReading<'a> {
     fn read(&mut self, slices: Slices) -> Result<()> {
         self.catch_up(slices)?;
         let mut left = slices;
@@ -237,12 +237,14 @@ impl<'a> Reading<'a> {
 
     fn ask_all(&mut self, workers: usize, questions: Vec<(&'a Query, Slices)>) -> Result<()> {
         let reach = self.reach.clone();
-        let questions = questions.into_iter().map(|(query, slices)| Question {
-            asker: self.asker,
-            query,
-            time: Time::Slices(slices),
-            reach: reach.as_ref(),
-        });
+        let questions = questions
+            .into_iter()
+            .map(|(query, slices)| HistoricalQuestion {
+                asker: self.asker,
+                query,
+                time: Time::Slices(slices),
+                reach: reach.as_ref(),
+            });
         let (given_up, questions): (Vec<_>, Vec<_>) =
             questions.partition(|it| self.writing.given_up.contains(&it.query.name()));
         for question in given_up {
@@ -251,7 +253,7 @@ impl<'a> Reading<'a> {
         let learnt = &mut self.reach;
         let writing = &mut self.writing;
         self.groups.ask_all(workers, &questions, |question, reply| {
-            if let (None, Ok(Rows { reach, .. })) = (&learnt, &reply) {
+            if let (None, Ok(MetricRows { reach, .. })) = (&learnt, &reply) {
                 learnt.clone_from(reach);
             }
             writing.take(question, reply)
@@ -266,8 +268,8 @@ impl<'a> Reading<'a> {
         self.writing.misses.answered |= self.sliced().next().is_some();
         let queries = self.queries.iter();
         let questions = queries.filter(|query| query.metric.needs_x_time);
-        let questions: Vec<Question> = questions
-            .map(|query| Question {
+        let questions: Vec<HistoricalQuestion> = questions
+            .map(|query| HistoricalQuestion {
                 asker: self.asker,
                 query,
                 time: Time::Moment { at, x_time },
@@ -311,7 +313,7 @@ struct Writing<'a> {
 }
 
 impl Writing<'_> {
-    fn take(&mut self, question: &Question, reply: Reply<Rows>) -> Result<()> {
+    fn take(&mut self, question: &HistoricalQuestion, reply: Reply<MetricRows>) -> Result<()> {
         let metric = question.query.metric.name;
         let rows = match self.misses.note(metric, &question.words(), reply)? {
             Noted::Rows(rows) => rows,
@@ -344,7 +346,7 @@ impl Writing<'_> {
 
     /// Records slices that could not be read. A missed moment can't be read
     /// later.
-    fn miss(&mut self, question: &Question) {
+    fn miss(&mut self, question: &HistoricalQuestion) {
         if let Time::Slices(slices) = question.time {
             self.unread.miss(&question.query.name(), slices);
         }

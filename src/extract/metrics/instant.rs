@@ -5,7 +5,7 @@ use serde::de::Error as _;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::answer::{self, Members, Rows, all, any, key_of, parse, take};
+use super::answer::{self, Members, MetricRows, all, any, key_of, parse, take};
 use super::grouping::{self, Groups};
 use super::misses::{Misses, Noted, Reply, reply};
 use super::table::{GroupBy, INSTANT, family};
@@ -16,7 +16,7 @@ use crate::timestamp;
 
 /// A question to the API.
 #[derive(Clone, Copy)]
-struct Question<'a> {
+struct InstantQuestion<'a> {
     api: &'a Api<'a>,
     metric: &'static str,
     group_by: GroupBy,
@@ -36,13 +36,13 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let retrieved_at = clock::now();
     let mut misses = Misses::new(stream_run.stream.name);
     let (api, mut sink) = stream_run.split();
-    let question = |metric, group_by| Question {
+    let question = |metric, group_by| InstantQuestion {
         api,
         metric,
         group_by,
         retrieved_at,
     };
-    let questions: Vec<Question> = INSTANT
+    let questions: Vec<InstantQuestion> = INSTANT
         .into_iter()
         .flat_map(|metric| [GroupBy::None, GroupBy::Group].map(|by| question(metric, by)))
         .collect();
@@ -59,12 +59,12 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     misses.conclude("this run has no values for them")
 }
 
-impl grouping::Question for Question<'_> {
+impl grouping::Grouped for InstantQuestion<'_> {
     fn group_by(&self) -> GroupBy {
         self.group_by
     }
 
-    fn ask(&self, filter: Option<&str>) -> Result<Reply<Rows>> {
+    fn ask(&self, filter: Option<&str>) -> Result<Reply<MetricRows>> {
         let mut get = Get::new("metrics/instant").with("metric", self.metric);
         if self.group_by != GroupBy::None {
             get = get.with("group_by", self.group_by.name());
@@ -77,8 +77,8 @@ impl grouping::Question for Question<'_> {
     }
 }
 
-impl Question<'_> {
-    fn rows(&self, body: &str) -> serde_json::Result<Rows> {
+impl InstantQuestion<'_> {
+    fn rows(&self, body: &str) -> serde_json::Result<MetricRows> {
         answer::read(body, self.group_by, |entry, rows| {
             let group = entry.group.as_deref();
             let rest = all(entry.rest);

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use super::answer::Rows;
+use super::answer::MetricRows;
 use crate::error::{Error, Result};
 
 /// How many queries may fail on the server before the stream ends. A single
@@ -57,7 +57,7 @@ fn is_failure(error: &Error) -> bool {
 
 /// Keeps the earlier part of an answer that takes several requests, together
 /// with the error of a later one.
-pub fn give_up(so_far: Option<Rows>, error: Error) -> Reply<Rows> {
+pub fn give_up(so_far: Option<MetricRows>, error: Error) -> Reply<MetricRows> {
     let mut rows = so_far.ok_or_else(|| error.clone())?;
     rows.problem.get_or_insert_with(|| error.to_string());
     Ok(rows)
@@ -66,7 +66,7 @@ pub fn give_up(so_far: Option<Rows>, error: Error) -> Reply<Rows> {
 /// How to handle a reply.
 pub enum Noted {
     /// The answer, or a part of it, was read.
-    Rows(Rows),
+    Rows(MetricRows),
     /// There is no readable answer.
     Missed,
     /// There is no readable answer, and other times would give none either: the
@@ -112,7 +112,7 @@ impl Misses {
         &mut self,
         metric: &'static str,
         question: &str,
-        reply: Reply<Rows>,
+        reply: Reply<MetricRows>,
     ) -> Result<Noted> {
         let error = match reply {
             Ok(rows) => {

@@ -5,7 +5,7 @@ use serde::de::Error as _;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::answer::{self, Members, Rows, all, any, key_of, parse, take};
+use super::answer::{self, Members, MetricRows, all, any, key_of, parse, take};
 use super::slices::Slices;
 use super::table::{Aggregator, GroupBy, HISTORICAL, Metric, family};
 use crate::timestamp;
@@ -38,7 +38,7 @@ pub enum Time {
 /// # Errors
 /// A syntax error if the body is not JSON, a data error if it has no values at
 /// all. Problems in a part of it are in the returned rows.
-pub fn rows(body: &str, query: &Query, time: Time) -> serde_json::Result<Rows> {
+pub fn rows(body: &str, query: &Query, time: Time) -> serde_json::Result<MetricRows> {
     answer::read(body, query.group_by, |mut entry, rows| {
         let group = entry.group.take();
         let mut common = all(std::mem::take(&mut entry.rest));
@@ -68,7 +68,7 @@ pub fn rows(body: &str, query: &Query, time: Time) -> serde_json::Result<Rows> {
 }
 
 /// The record of a slice.
-struct Row {
+struct SliceRow {
     properties: Map<String, Value>,
     /// The start of the slice, or `None` for a single moment.
     start: Option<DateTime<Utc>>,
@@ -124,7 +124,7 @@ impl Query {
         item: &RawValue,
         time: Time,
         common: &Map<String, Value>,
-    ) -> serde_json::Result<Option<Row>> {
+    ) -> serde_json::Result<Option<SliceRow>> {
         let mut rest: Members = parse(item)?;
         let sent = (take(&mut rest, "start")?, take(&mut rest, "end")?);
         let Some((start, from, to)) = span(sent, time)? else {
@@ -147,7 +147,7 @@ impl Query {
             }
             None => {}
         }
-        Ok(Some(Row {
+        Ok(Some(SliceRow {
             properties,
             start,
             value,
@@ -193,14 +193,17 @@ impl Query {
 
 /// The start and end of a row: the start of its slice, and both as they are
 /// written.
-type Span = (Option<DateTime<Utc>>, String, Option<String>);
+type SliceTimes = (Option<DateTime<Utc>>, String, Option<String>);
 
 /// The times of a row. If the API doesn't send them, they are known only if a
 /// single slice was requested. `None` if the slice was not requested.
 ///
 /// # Errors
 /// If the start is missing, or is not a time.
-fn span(sent: (Option<String>, Option<String>), time: Time) -> serde_json::Result<Option<Span>> {
+fn span(
+    sent: (Option<String>, Option<String>),
+    time: Time,
+) -> serde_json::Result<Option<SliceTimes>> {
     let slices = match time {
         Time::Moment { at, .. } => {
             let at = timestamp::format(at);

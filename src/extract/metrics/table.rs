@@ -31,7 +31,7 @@ pub enum Aggregator {
 
 /// Whether the API accepts an aggregator.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Kind {
+enum Accepts {
     /// It must not have one.
     Count,
     /// It must have one.
@@ -42,7 +42,7 @@ enum Kind {
 #[derive(Debug)]
 pub struct Metric {
     pub name: &'static str,
-    kind: Kind,
+    kind: Accepts,
     group_by: &'static [GroupBy],
     /// The summary that contains the metric, if it can't be requested
     /// individually.
@@ -87,7 +87,7 @@ pub static HISTORICAL: [Metric; 17] = [
 const fn count(name: &'static str) -> Metric {
     Metric {
         name,
-        kind: Kind::Count,
+        kind: Accepts::Count,
         group_by: &[GroupBy::None, GroupBy::Group, GroupBy::Agent],
         summary: None,
         needs_x_time: false,
@@ -96,7 +96,7 @@ const fn count(name: &'static str) -> Metric {
 
 const fn aggregate(name: &'static str) -> Metric {
     Metric {
-        kind: Kind::Aggregate,
+        kind: Accepts::Aggregate,
         ..count(name)
     }
 }
@@ -137,8 +137,8 @@ impl Metric {
     /// requested once, without an aggregator.
     pub fn aggregators(&self, wanted: &[Aggregator]) -> Vec<Option<Aggregator>> {
         match self.kind {
-            Kind::Count => vec![None],
-            Kind::Aggregate => wanted.iter().copied().map(Some).collect(),
+            Accepts::Count => vec![None],
+            Accepts::Aggregate => wanted.iter().copied().map(Some).collect(),
         }
     }
 }

@@ -8,10 +8,10 @@ use chrono::SubsecRound;
 use super::engine::{Engine, StopOnPanic};
 use super::plan::{Cut, holes, overlap};
 use super::schedule::{Action, Schedule};
-use super::slots::{Job, Slot, Step};
+use super::slots::{Job, Slot, WindowStep};
 use crate::error::{Error, Result};
 use crate::extract::window::Window;
-use crate::freshchat::reports::{Part, Progress, look, request};
+use crate::freshchat::reports::{JobProgress, ReportPart, look, request};
 use crate::freshchat::{PATIENCE, clock};
 
 /// A job is polled again after this fraction (a tenth) of its age: often at
@@ -102,7 +102,7 @@ impl Engine<'_> {
                 };
                 let look_at = Instant::now() + self.run.settings.report_poll_interval;
                 if let Some(slot) = state.tracks[at].lane.first_planned() {
-                    slot.step = Step::Requested { job, look_at };
+                    slot.step = WindowStep::Requested { job, look_at };
                 }
                 // An error has already ended the stream.
                 let _ = self.save(&mut state, at);
@@ -179,17 +179,19 @@ impl Engine<'_> {
             .to_std()
             .unwrap_or_default();
         let problem = match looked {
-            Ok(Progress::Done(parts)) => return self.done(&mut state, at, job, parts),
-            Ok(Progress::Bare) if slot.doubts == 0 => {
+            Ok(JobProgress::Done(parts)) => return self.done(&mut state, at, job, parts),
+            Ok(JobProgress::Bare) if slot.doubts == 0 => {
                 slot.doubts += 1;
                 return self.look_later(&mut state, at, job);
             }
-            Ok(Progress::Bare) => "is done, but its answer has no list of files".to_owned(),
-            Ok(Progress::Pending) if taken < settings.report_timeout => {
+            Ok(JobProgress::Bare) => "is done, but its answer has no list of files".to_owned(),
+            Ok(JobProgress::Pending) if taken < settings.report_timeout => {
                 return self.look_later(&mut state, at, job);
             }
-            Ok(Progress::Pending) => format!("was not done after {} minutes", taken.as_secs() / 60),
-            Ok(Progress::Failed) => "failed".to_owned(),
+            Ok(JobProgress::Pending) => {
+                format!("was not done after {} minutes", taken.as_secs() / 60)
+            }
+            Ok(JobProgress::Failed) => "failed".to_owned(),
             Err(error) if error.status() == Some(404) => "is no longer known".to_owned(),
             Err(error) => return self.end(&mut state, at, Err(error)),
         };
@@ -207,14 +209,14 @@ impl Engine<'_> {
         let wait = settings.report_poll_interval.max(taken / LOOK_SHARE);
         let look_at = Instant::now() + wait;
         if let Some(slot) = state.tracks[at].lane.head_mut() {
-            slot.step = Step::Requested { job, look_at };
+            slot.step = WindowStep::Requested { job, look_at };
         }
     }
 
     /// Makes the head's job ready for writing. If its parts don't cover all of
     /// its time, it is polled once more, and then the missing time is requested
     /// as a job of its own.
-    fn done(&self, state: &mut Schedule, at: usize, job: Job, parts: Vec<Part>) {
+    fn done(&self, state: &mut Schedule, at: usize, job: Job, parts: Vec<ReportPart>) {
         let source = self.reports[at].source;
         let lane = &mut state.tracks[at].lane;
         let Some(slot) = lane.head_mut() else {
@@ -247,7 +249,7 @@ impl Engine<'_> {
                 job.id
             );
         }
-        slot.step = Step::Ready { job, parts };
+        slot.step = WindowStep::Ready { job, parts };
         if can_ask {
             lane.insert_holes(&holes);
         }

@@ -35,8 +35,8 @@ pub fn check(
     job: &JobRows,
 ) -> Result<Option<Filter>, BadFile> {
     let mut seen = match layout.row_id {
-        None => Seen::Enough,
-        Some(_) => Seen::InOrder(job.repeats.order(), Vec::new()),
+        None => RowOrder::Enough,
+        Some(_) => RowOrder::InOrder(job.repeats.order(), Vec::new()),
     };
     let (mut is_report, mut others) = (false, Vec::new());
     let mut is_open = false;
@@ -103,23 +103,23 @@ fn check_last_row(file: &mut File) -> Result<(), BadFile> {
 }
 
 /// What the rows seen so far show about their order.
-enum Seen<'a> {
+enum RowOrder<'a> {
     InOrder(Order<'a>, Vec<Key>),
     OutOfOrder(Order<'a>, Counting),
     /// The rows are in order, or their order doesn't matter.
     Enough,
 }
 
-impl Seen<'_> {
+impl RowOrder<'_> {
     /// Reads further rows, as far as needed.
     fn look(&mut self, rows: &mut CsvRows, mut keys: Keys) -> Result<(), BadFile> {
-        while !matches!(self, Seen::Enough) {
+        while !matches!(self, RowOrder::Enough) {
             let Some(row) = rows.next()? else {
                 return Ok(());
             };
             let key = keys.of(&without_nul(row));
             match self {
-                Seen::OutOfOrder(order, counting) => order.note(key, counting),
+                RowOrder::OutOfOrder(order, counting) => order.note(key, counting),
                 _ => self.peek(key),
             }
         }
@@ -128,7 +128,7 @@ impl Seen<'_> {
 
     /// Checks one of the first rows.
     fn peek(&mut self, key: Key) {
-        let Seen::InOrder(mut order, mut peeked) = mem::replace(self, Seen::Enough) else {
+        let RowOrder::InOrder(mut order, mut peeked) = mem::replace(self, RowOrder::Enough) else {
             return;
         };
         peeked.push(key);
@@ -137,16 +137,16 @@ impl Seen<'_> {
             for key in peeked {
                 order.note(key, &mut counting);
             }
-            *self = Seen::OutOfOrder(order, counting);
+            *self = RowOrder::OutOfOrder(order, counting);
         } else if peeked.len() < PEEKED {
-            *self = Seen::InOrder(order, peeked);
+            *self = RowOrder::InOrder(order, peeked);
         }
     }
 
     fn finish(self) -> Option<Filter> {
         match self {
-            Seen::OutOfOrder(_, counting) => Some(counting.finish()),
-            Seen::InOrder(..) | Seen::Enough => None,
+            RowOrder::OutOfOrder(_, counting) => Some(counting.finish()),
+            RowOrder::InOrder(..) | RowOrder::Enough => None,
         }
     }
 }

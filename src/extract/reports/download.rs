@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::extract::counted::counted;
 use crate::extract::ids::Ids;
 use crate::extract::window::Window;
-use crate::freshchat::reports::{Part, Progress, look};
+use crate::freshchat::reports::{JobProgress, ReportPart, look};
 use crate::freshchat::{Api, DownloadError, RetryPolicy, Stop, Storage};
 use crate::singer::Output;
 
@@ -149,7 +149,7 @@ impl Downloads<'_> {
 type Fetched = (File, Option<Filter>);
 
 /// The time of a part, or that of its job if the API doesn't give one.
-fn bounds(job: Window, parts: &[Part], at: usize) -> Bounds {
+fn bounds(job: Window, parts: &[ReportPart], at: usize) -> Bounds {
     let part = &parts[at];
     let to = part.to.unwrap_or(job.to);
     Bounds {
@@ -213,10 +213,14 @@ impl From<BadFile> for Failure {
 }
 
 /// Gets fresh links to the parts of a job that was already done.
-fn fresh_links(api: &Api, job: &str, parts: usize) -> std::result::Result<Vec<Part>, NotWritten> {
+fn fresh_links(
+    api: &Api,
+    job: &str,
+    parts: usize,
+) -> std::result::Result<Vec<ReportPart>, NotWritten> {
     match look(api, job) {
-        Ok(Progress::Done(links)) if links.len() == parts => Ok(links),
-        Ok(Progress::Pending) => Err(NotWritten::Pending),
+        Ok(JobProgress::Done(links)) if links.len() == parts => Ok(links),
+        Ok(JobProgress::Pending) => Err(NotWritten::Pending),
         Ok(_) => Err(NotWritten::Lost(
             "lost its parts while they were downloaded".into(),
         )),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::plan::Cut;
-use super::slots::{self, Job, Slot, Step, Wanted};
+use super::slots::{self, Job, Slot, Wanted, WindowStep};
 use crate::extract::window::Window;
 use crate::singer::Bookmark;
 
@@ -129,14 +129,14 @@ impl Lane {
     pub fn has_planned(&self) -> bool {
         self.slots
             .iter()
-            .any(|slot| matches!(slot.step, Step::Planned))
+            .any(|slot| matches!(slot.step, WindowStep::Planned))
     }
 
     /// The next window to request.
     pub fn first_planned(&mut self) -> Option<&mut Slot> {
         self.slots
             .iter_mut()
-            .find(|slot| matches!(slot.step, Step::Planned))
+            .find(|slot| matches!(slot.step, WindowStep::Planned))
     }
 
     /// Whether all of today's jobs have been requested.
@@ -149,7 +149,7 @@ impl Lane {
     /// The number of jobs that were requested and whose rows are not written
     /// yet.
     pub fn under_way(&self) -> usize {
-        let planned = |slot: &&Slot| !matches!(slot.step, Step::Planned);
+        let planned = |slot: &&Slot| !matches!(slot.step, WindowStep::Planned);
         self.slots.iter().filter(planned).count()
     }
 

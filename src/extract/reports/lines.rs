@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::schedule::Schedule;
-use super::slots::{Slot, Step};
+use super::slots::{Slot, WindowStep};
 use crate::extract::window::Window;
 use crate::progress::{self, Jobs, time_of};
 
@@ -25,18 +25,18 @@ fn of<'a>(slots: impl Iterator<Item = &'a Slot>, next_request: Instant) -> Jobs 
     let mut planned: usize = 0;
     for (at, slot) in slots.enumerate() {
         let step = match &slot.step {
-            Step::Planned => {
+            WindowStep::Planned => {
                 planned += 1;
                 continue;
             }
-            Step::Requested { look_at, .. } if at == 0 => {
+            WindowStep::Requested { look_at, .. } if at == 0 => {
                 format!("in progress, next check at {}", time_of(*look_at))
             }
             // Rows are written in order of time, so only the head's job is
             // polled.
-            Step::Requested { .. } => "requested, waits for the one before".to_owned(),
-            Step::Ready { .. } => "ready".to_owned(),
-            Step::Writing { .. } => "being read".to_owned(),
+            WindowStep::Requested { .. } => "requested, waits for the one before".to_owned(),
+            WindowStep::Ready { .. } => "ready".to_owned(),
+            WindowStep::Writing { .. } => "being read".to_owned(),
         };
         // The window is last, because narrow terminals have no room for it.
         under_way.push(format!("job {step}: {}", text(slot.window)));

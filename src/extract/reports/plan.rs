@@ -3,7 +3,7 @@
 use chrono::{DateTime, Days, Months, NaiveTime, SubsecRound, TimeDelta, Utc};
 
 use crate::extract::window::Window;
-use crate::freshchat::reports::Part;
+use crate::freshchat::reports::ReportPart;
 
 /// The API refuses an earlier start (API document, "Extract a report").
 const OLDEST: Months = Months::new(15);
@@ -66,7 +66,7 @@ impl Cut {
 
 /// The times in a job's window that no part covers. Parts without times are
 /// assumed to cover all of it.
-pub fn holes(job: Window, parts: &[Part]) -> Vec<Window> {
+pub fn holes(job: Window, parts: &[ReportPart]) -> Vec<Window> {
     let mut times = Vec::new();
     for part in parts {
         let (Some(from), Some(to)) = (part.from, part.to) else {
@@ -95,7 +95,7 @@ pub fn holes(job: Window, parts: &[Part]) -> Vec<Window> {
 }
 
 /// The first time that two parts of a job both cover.
-pub fn overlap(parts: &[Part]) -> Option<Window> {
+pub fn overlap(parts: &[ReportPart]) -> Option<Window> {
     let mut reached: Option<DateTime<Utc>> = None;
     for part in parts {
         let (Some(from), Some(to)) = (part.from, part.to) else {
@@ -173,7 +173,7 @@ mod tests {
             from: day(from),
             to: day(to),
         };
-        let part = |from, to| Part {
+        let part = |from, to| ReportPart {
             link: String::new(),
             from: Some(day(from)),
             to: Some(day(to)),
@@ -202,12 +202,12 @@ mod tests {
     #[test]
     fn finds_what_two_parts_are_about() {
         let day = |day: i64| parse("2026-01-01").unwrap() + TimeDelta::days(day);
-        let part = |from, to| Part {
+        let part = |from, to| ReportPart {
             link: String::new(),
             from: Some(day(from)),
             to: Some(day(to)),
         };
-        let unknown = Part {
+        let unknown = ReportPart {
             to: None,
             ..part(1, 1)
         };

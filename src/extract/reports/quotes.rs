@@ -56,7 +56,7 @@ impl<R: Read> Read for Checked<R> {
 /// The parser state after the bytes so far.
 #[derive(Default)]
 struct Quotes {
-    place: Place,
+    place: QuotePlace,
     /// The number of bytes so far.
     passed: u64,
     /// Where the current cell begins.
@@ -68,7 +68,7 @@ struct Quotes {
 }
 
 #[derive(Default, Clone, Copy, PartialEq)]
-enum Place {
+enum QuotePlace {
     /// Before a cell: a quote here opens one.
     #[default]
     CellStart,
@@ -88,21 +88,21 @@ impl Quotes {
         };
         while at < bytes.len() {
             at = match self.place {
-                Place::CellStart | Place::Plain => self.plain(bytes, at),
-                Place::Quoted => match memchr(b'"', &bytes[at..]) {
+                QuotePlace::CellStart | QuotePlace::Plain => self.plain(bytes, at),
+                QuotePlace::Quoted => match memchr(b'"', &bytes[at..]) {
                     None => bytes.len(),
                     Some(quote) => {
-                        self.place = Place::Closing;
+                        self.place = QuotePlace::Closing;
                         at + quote + 1
                     }
                 },
-                Place::Closing => {
+                QuotePlace::Closing => {
                     self.place = match bytes[at] {
-                        b'"' => Place::Quoted,
-                        byte if ends_cell(byte) => Place::CellStart,
+                        b'"' => QuotePlace::Quoted,
+                        byte if ends_cell(byte) => QuotePlace::CellStart,
                         _ => return Err(self.problem("text follows a closing quote in", at)),
                     };
-                    if self.place == Place::CellStart {
+                    if self.place == QuotePlace::CellStart {
                         self.end_cell(at);
                     }
                     at + 1
@@ -139,22 +139,22 @@ impl Quotes {
             self.cell = self.passed + (from + last + 1) as u64;
         }
         match plain.last() {
-            Some(last) if ends_cell(*last) => self.place = Place::CellStart,
-            Some(_) => self.place = Place::Plain,
+            Some(last) if ends_cell(*last) => self.place = QuotePlace::CellStart,
+            Some(_) => self.place = QuotePlace::Plain,
             None => {}
         }
         let Some(quote) = quote else {
             return bytes.len();
         };
-        if self.place == Place::CellStart {
-            self.place = Place::Quoted;
+        if self.place == QuotePlace::CellStart {
+            self.place = QuotePlace::Quoted;
         }
         quote + 1
     }
 
     fn finish(&self) -> io::Result<()> {
         match self.place {
-            Place::Quoted => Err(self.problem("no quote closes", 0)),
+            QuotePlace::Quoted => Err(self.problem("no quote closes", 0)),
             _ => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 use super::filter::{Counting, Filter};
 use super::identity::{Key, Stamp};
-use super::tally::{IN_MEMORY, Tally};
+use super::tally::{HashTally, IN_MEMORY};
 
 /// How many bytes of the log are written at once.
 const CHUNK: usize = 64 * 1024;
@@ -26,7 +26,7 @@ pub struct Repeats {
 
 enum Numbering {
     InOrder(InOrder),
-    Counted { again: Filter, tally: Tally },
+    Counted { again: Filter, tally: HashTally },
 }
 
 impl Repeats {
@@ -35,8 +35,8 @@ impl Repeats {
         Self {
             earlier: Earlier {
                 logged: parts > 1,
-                parts: Span::default(),
-                part: Span::default(),
+                parts: RowSpan::default(),
+                part: RowSpan::default(),
                 log: None,
                 buffer: Vec::new(),
                 length: 0,
@@ -68,7 +68,7 @@ impl Repeats {
     /// # Errors
     /// If a temporary file can't be created, read or written.
     pub fn count(&mut self, again: Filter) -> io::Result<()> {
-        let mut tally = Tally::default();
+        let mut tally = HashTally::default();
         self.earlier.replay(|hash| match again.contains(hash) {
             true => tally.add(hash).map(drop),
             false => Ok(()),
@@ -150,9 +150,9 @@ impl InOrder {
 struct Earlier {
     /// Whether more parts follow, so that rows must be recorded.
     logged: bool,
-    parts: Span,
+    parts: RowSpan,
     /// The current part, which is not included in `parts`.
-    part: Span,
+    part: RowSpan,
     /// The hashes of all rows so far.
     log: Option<File>,
     buffer: Vec<u8>,
@@ -218,14 +218,14 @@ impl Earlier {
 
 /// The time range of some rows.
 #[derive(Default)]
-struct Span {
+struct RowSpan {
     first: Option<Stamp>,
     last: Option<Stamp>,
     /// Whether some rows have no time.
     timeless: bool,
 }
 
-impl Span {
+impl RowSpan {
     fn extend(&mut self, first: Option<Stamp>, last: Option<Stamp>) {
         self.first = [self.first, first].into_iter().flatten().min();
         self.last = self.last.max(last);

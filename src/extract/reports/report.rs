@@ -3,7 +3,7 @@
 use super::rows::RowWriter;
 use super::slots::Job;
 use crate::freshchat::Api;
-use crate::freshchat::reports::Part;
+use crate::freshchat::reports::ReportPart;
 use crate::singer::RecordWriter;
 use crate::streams::{ReportSource, Stream};
 
@@ -27,7 +27,7 @@ pub struct Ready {
     /// ... and the writer of that track.
     pub writer: RowWriter,
     pub job: Job,
-    pub parts: Vec<Part>,
+    pub parts: Vec<ReportPart>,
     pub rows: bool,
     pub conversations: bool,
 }

@@ -8,7 +8,7 @@ use super::lane::{Lane, ReadBack, last_read_back, last_requested_at};
 use super::plan::{Cut, oldest_start};
 use super::report::{Ready, ReportRun};
 use super::rows::RowWriter;
-use super::slots::{Job, Rows, Search, Step, Wanted};
+use super::slots::{Job, Search, Wanted, WantedRows, WindowStep};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::extract::Run;
@@ -103,7 +103,7 @@ impl Schedule {
         for (at, track) in self.tracks.iter().enumerate() {
             // Only the head's job is needed now.
             let head = track.lane.head().filter(|_| track.ended.is_none());
-            if let Some(Step::Requested { job, look_at }) = head.map(|slot| &slot.step) {
+            if let Some(WindowStep::Requested { job, look_at }) = head.map(|slot| &slot.step) {
                 if *look_at <= now {
                     return Action::Look(at, job.clone());
                 }
@@ -122,7 +122,7 @@ impl Schedule {
             let track = &self.tracks[*at];
             // A window that blocks its whole stream is always requested.
             let head = track.lane.head().map(|slot| &slot.step);
-            let urgent = matches!(head, Some(Step::Planned));
+            let urgent = matches!(head, Some(WindowStep::Planned));
             track.can_ask() && (urgent || under_way < MOST_UNDER_WAY)
         })
     }
@@ -131,14 +131,17 @@ impl Schedule {
     pub fn take_ready(&mut self) -> Option<Ready> {
         for (at, track) in self.tracks.iter_mut().enumerate() {
             let slot = track.lane.head_mut().filter(|_| track.ended.is_none());
-            let Some(slot) = slot.filter(|slot| matches!(slot.step, Step::Ready { .. })) else {
+            let Some(slot) = slot.filter(|slot| matches!(slot.step, WindowStep::Ready { .. }))
+            else {
                 continue;
             };
             let Some(writer) = track.writer.take() else {
                 continue;
             };
-            if let Step::Ready { job, parts } = std::mem::replace(&mut slot.step, Step::Planned) {
-                slot.step = Step::Writing { job: job.clone() };
+            if let WindowStep::Ready { job, parts } =
+                std::mem::replace(&mut slot.step, WindowStep::Planned)
+            {
+                slot.step = WindowStep::Writing { job: job.clone() };
                 return Some(Ready {
                     at,
                     writer,
@@ -165,7 +168,7 @@ impl Track {
         }
         match self.lane.head().map(|slot| &slot.step) {
             None => true,
-            Some(Step::Planned) if self.lane.is_spent(clock::now()) => {
+            Some(WindowStep::Planned) if self.lane.is_spent(clock::now()) => {
                 log::warn!(
                     "report {event}: all of today's jobs are used; the first run after midnight \
                      UTC continues"
@@ -258,7 +261,12 @@ pub fn search_lookback(settings: &Settings) -> Duration {
 
 /// The rows of a stream: from its bookmark minus the lookback, or from the
 /// start date, but no earlier than the API accepts.
-fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) -> Result<Rows> {
+fn rows(
+    run: &Run,
+    report: &ReportRun,
+    bookmark: &Bookmark,
+    lookback: Duration,
+) -> Result<WantedRows> {
     let event = report.source.event;
     let reached = bookmark.value().filter(|_| !report.full_table);
     let window = run.window(report.stream.name, reached, lookback)?;
@@ -272,7 +280,7 @@ fn rows(run: &Run, report: &ReportRun, bookmark: &Bookmark, lookback: Duration) 
         from: window.from.max(oldest),
         ..window
     };
-    Ok(Rows { reached, whole })
+    Ok(WantedRows { reached, whole })
 }
 
 /// How long the first request must still wait because of earlier runs'

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::plan::Cut;
 use crate::extract::window::Window;
-use crate::freshchat::reports::Part;
+use crate::freshchat::reports::ReportPart;
 use crate::singer::{Bookmark, Output};
 use crate::streams::STREAMS;
 
@@ -50,7 +50,7 @@ impl Job {
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted {
     /// The rows, for the report's own stream.
-    pub rows: Option<Rows>,
+    pub rows: Option<WantedRows>,
     /// The conversations that it names.
     pub conversations: Option<Search>,
 }
@@ -66,7 +66,7 @@ pub struct Search {
 
 /// The rows that are wanted from a report.
 #[derive(Debug, Clone, Copy)]
-pub struct Rows {
+pub struct WantedRows {
     /// The bookmark, if there is one.
     pub reached: Option<DateTime<Utc>>,
     /// From the bookmark minus the lookback, or from the start date.
@@ -92,12 +92,12 @@ pub struct Slot {
     pub failed_jobs: u32,
     /// How many requests for a job failed.
     pub failed_requests: u32,
-    pub step: Step,
+    pub step: WindowStep,
 }
 
 /// The progress of a window.
 #[derive(Debug)]
-pub enum Step {
+pub enum WindowStep {
     Planned,
     Requested {
         job: Job,
@@ -105,7 +105,7 @@ pub enum Step {
     },
     Ready {
         job: Job,
-        parts: Vec<Part>,
+        parts: Vec<ReportPart>,
     },
     /// Its rows are being written.
     Writing {
@@ -114,7 +114,7 @@ pub enum Step {
 }
 
 impl Slot {
-    fn new(window: Window, step: Step) -> Self {
+    fn new(window: Window, step: WindowStep) -> Self {
         Self {
             window,
             rows: true,
@@ -131,10 +131,10 @@ impl Slot {
     /// The job, if one was requested.
     pub fn job(&self) -> Option<&Job> {
         match &self.step {
-            Step::Planned => None,
-            Step::Requested { job, .. } | Step::Ready { job, .. } | Step::Writing { job } => {
-                Some(job)
-            }
+            WindowStep::Planned => None,
+            WindowStep::Requested { job, .. }
+            | WindowStep::Ready { job, .. }
+            | WindowStep::Writing { job } => Some(job),
         }
     }
 
@@ -144,7 +144,7 @@ impl Slot {
             rows: self.rows,
             conversations: self.conversations,
             is_hole: true,
-            ..Self::new(window, Step::Planned)
+            ..Self::new(window, WindowStep::Planned)
         }
     }
 
@@ -153,7 +153,7 @@ impl Slot {
     pub fn redo(&mut self) -> bool {
         self.failed_jobs += 1;
         self.doubts = 0;
-        self.step = Step::Planned;
+        self.step = WindowStep::Planned;
         self.failed_jobs < MOST_JOBS
     }
 }
@@ -231,7 +231,7 @@ pub fn plan(
 ) -> VecDeque<Slot> {
     let mut of_rows = match wanted.rows {
         None => VecDeque::new(),
-        Some(Rows { reached, whole }) => {
+        Some(WantedRows { reached, whole }) => {
             let is_young = |job: &Job| now - job.requested_at < OLDEST_JOB;
             let jobs = jobs(bookmark, JOBS, now, is_young);
             fill(cut, jobs, bookmark.progress(JOBS_FROM), reached, whole)
@@ -293,7 +293,7 @@ fn fill(
 ) -> VecDeque<Slot> {
     let planned = |from, to| {
         let windows = cut.windows(Window { from, to }).into_iter();
-        windows.map(|window| Slot::new(window, Step::Planned))
+        windows.map(|window| Slot::new(window, WindowStep::Planned))
     };
     // Without a gap between the bookmark and the earlier run's position, the
     // lookback of that run is used.
@@ -311,7 +311,10 @@ fn fill(
         slots.extend(planned(from, job.from));
         from = job.to;
         let look_at = Instant::now();
-        slots.push_back(Slot::new(job.window(), Step::Requested { job, look_at }));
+        slots.push_back(Slot::new(
+            job.window(),
+            WindowStep::Requested { job, look_at },
+        ));
     }
     slots.extend(planned(from, whole.to));
     slots
@@ -348,7 +351,7 @@ mod tests {
         };
         let day = |time| format(time)[8..10].to_owned();
         let text = |slot: Slot| {
-            let sign = if matches!(slot.step, Step::Planned) {
+            let sign = if matches!(slot.step, WindowStep::Planned) {
                 ""
             } else {
                 "*"

@@ -19,12 +19,12 @@ const BUCKET: usize = PLACES * PLACE;
 
 /// Counts of hashes.
 #[derive(Default)]
-pub struct Tally {
+pub struct HashTally {
     counts: HashMap<u128, u32>,
     file: Option<OnDisk>,
 }
 
-impl Tally {
+impl HashTally {
     /// Counts a hash. Returns how often it was counted before.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn counts_alike_in_memory_and_on_disk() {
-        let mut tally = Tally::default();
+        let mut tally = HashTally::default();
         let hashes = 6 * IN_MEMORY as u64;
         let hash = |number: u64| xxh3_128(&number.to_le_bytes());
         for round in 0..3 {
