@@ -196,3 +196,16 @@ fn a_name_stands_for_one_type() {
     places.retain(|_, places| places.len() > 1);
     assert_eq!(places, BTreeMap::new());
 }
+
+/// A search for a file's name finds one file.
+#[test]
+fn file_names_differ() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    files(&source, &mut found);
+    let mut names = BTreeSet::new();
+    for file in found {
+        let name = file.file_name().unwrap().to_owned();
+        assert!(name == "mod.rs" || names.insert(name), "{}", file.display());
+    }
+}

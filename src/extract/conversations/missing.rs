@@ -8,10 +8,10 @@ use std::mem;
 
 use super::Streams;
 use super::children::{Child, ChildKind};
+use super::endpoint_tally::GivenUp;
 use super::fetch::{Item, Missed, WantedConversation};
-use super::lane::{Look, WalkedStream};
-use super::tally::GivenUp;
 use super::walk::hand_on;
+use super::walked_stream::{Look, WalkedStream};
 use crate::error::{Error, Result};
 use crate::extract::counted::counted;
 use crate::extract::pool::pipe;

@@ -9,17 +9,17 @@
 
 mod changed;
 mod children;
+mod endpoint_tally;
 mod fetch;
 mod known;
-mod lane;
 mod missing;
 mod news;
 mod plan;
 mod progress;
 mod rounds;
-mod tally;
 mod user_lists;
 mod walk;
+mod walked_stream;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::mem;
@@ -37,14 +37,14 @@ use crate::freshchat::Api;
 use crate::streams::{STREAMS, Source, WalkStream};
 use changed::Changed;
 use children::{Child, size_in};
+use endpoint_tally::EndpointTally;
 use fetch::{Endpoint, Endpoints, Fetch, FetchPart, Missed, WantedConversation};
-use lane::WalkedStream;
 use news::News;
 pub use plan::{Discovery, Plan};
 use progress::{Position, WalkProgress};
-use tally::EndpointTally;
 use user_lists::{Found, UserLists};
 use walk::Walk;
+use walked_stream::WalkedStream;
 
 /// The limit for the missed children of all streams in the state, in bytes of
 /// JSON.

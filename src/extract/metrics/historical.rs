@@ -16,11 +16,11 @@ use std::collections::HashSet;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::answer::MetricRows;
-use super::asking::{Asker, HistoricalQuestion, MOST_SLICES};
 use super::grouping::Groups;
 use super::misses::{Misses, Noted, Reply};
+use super::questions::{Asker, HistoricalQuestion, MOST_SLICES};
 use super::reach::Reach;
-use super::rows::{Query, Time};
+use super::slice_rows::{Query, Time};
 use super::slices::{Interval, Slices};
 use super::unread::Unread;
 use crate::config::Settings;

@@ -1,13 +1,13 @@
 //! The metrics of the account's dashboard (API document, "Metrics").
 
 mod answer;
-mod asking;
 mod grouping;
 pub mod historical;
 pub mod instant;
 mod misses;
+mod questions;
 mod reach;
-mod rows;
+mod slice_rows;
 mod slices;
 mod table;
 mod unread;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use chrono::SubsecRound;
 
 use super::engine::{Engine, StopOnPanic};
-use super::plan::{Cut, holes, overlap};
 use super::schedule::{Action, Schedule};
 use super::slots::{Job, Slot, WindowStep};
+use super::windows::{Cut, holes, overlap};
 use crate::error::{Error, Result};
 use crate::extract::window::Window;
 use crate::freshchat::reports::{JobProgress, ReportPart, look, request};
@@ -28,7 +28,7 @@ impl Engine<'_> {
         loop {
             let mut state = self.lock();
             let action = self.next_action(&mut state);
-            super::lines::show(self.reports.iter().map(|it| it.stream.name), &state);
+            super::live_lines::show(self.reports.iter().map(|it| it.stream.name), &state);
             match action {
                 Action::Finished => {
                     // Wakes the writers, so that they see the end.

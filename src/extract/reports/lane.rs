@@ -7,8 +7,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::plan::Cut;
 use super::slots::{self, Job, Slot, Wanted, WindowStep};
+use super::windows::Cut;
 use crate::extract::window::Window;
 use crate::singer::Bookmark;
 

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 
 use super::filter::{Counting, Filter};
+use super::hash_tally::{HashTally, IN_MEMORY};
 use super::identity::{Key, Stamp};
-use super::tally::{HashTally, IN_MEMORY};
 
 /// How many bytes of the log are written at once.
 const CHUNK: usize = 64 * 1024;

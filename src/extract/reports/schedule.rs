@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 
 use super::lane::{Lane, ReadBack, last_read_back, last_requested_at};
-use super::plan::{Cut, oldest_start};
 use super::report::{Ready, ReportRun};
 use super::rows::RowWriter;
 use super::slots::{Job, Search, Wanted, WantedRows, WindowStep};
+use super::windows::{Cut, oldest_start};
 use crate::config::Settings;
 use crate::error::{Error, Result};
 use crate::extract::Run;

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::plan::Cut;
+use super::windows::Cut;
 use crate::extract::window::Window;
 use crate::freshchat::reports::ReportPart;
 use crate::singer::{Bookmark, Output};

@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::ROOM_FOR_MISSED;
 use super::children::{Child, ChildKind, Ledger};
+use super::endpoint_tally::{EndpointTally, GivenUp};
 use super::known::{Known, is_lacking};
 use super::plan::{self, Discovery, Plan};
 use super::progress::WalkProgress;
-use super::tally::{EndpointTally, GivenUp};
 use crate::error::{Error, Result};
 use crate::extract::Sink;
 use crate::extract::counted::counted;

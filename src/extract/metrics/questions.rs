@@ -7,7 +7,7 @@ use super::answer::MetricRows;
 use super::grouping;
 use super::misses::{Reply, give_up, may_be_the_time, reply};
 use super::reach::Reach;
-use super::rows::{Query, Time, rows};
+use super::slice_rows::{Query, Time, rows};
 use super::slices::{Interval, Slices};
 use super::table::GroupBy;
 use crate::error::Result;
