@@ -2,6 +2,7 @@
 //! message, or a JSON object with the fields of the Singer SDK's structured
 //! logs, which Meltano reads.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -22,9 +23,6 @@ static ENDED: Mutex<bool> = Mutex::new(false);
 /// The maximum length of a message in characters. A server's error text can be
 /// of any length.
 const LONGEST: usize = 1000;
-
-/// The prefix of Singer metrics, as the Singer libraries write it.
-const METRIC: &str = "METRIC: ";
 
 /// The variable with the path of a log configuration. Meltano sets it for taps
 /// built with the Singer SDK.
@@ -62,12 +60,12 @@ pub fn is_json() -> bool {
 /// Prints the line that ends a failed run. It is shown at every log level, and
 /// no line follows it.
 pub fn critical(message: &str) {
-    print("CRITICAL", message);
+    Line::new("CRITICAL", message).print();
 }
 
 /// Prints a warning before the log level is known.
 pub fn warning(message: &str) {
-    print("WARNING", message);
+    Line::new("WARNING", message).print();
 }
 
 /// JSON, if the log configuration in the environment asks for it. A file in
@@ -84,32 +82,111 @@ fn format_of_environment() -> LogFormat {
     }
 }
 
-fn print(level: &str, message: &str) {
-    // A server's text must not control the terminal or start a new line.
-    let mut message = without_keys(&redact(message.replace(char::is_control, " ")));
-    // A metric is written by the tap itself, and must remain valid JSON.
-    if let Some((end, _)) = message.char_indices().nth(LONGEST)
-        && !message.starts_with(METRIC)
-    {
-        message.truncate(end);
-        message.push('…');
-    }
-    let line = if is_json() {
-        structured(level, &message).to_string()
-    } else if message.starts_with(METRIC) && progress::is_shown() {
-        // The live lines show the same numbers.
-        return;
-    } else {
-        format!("{level} {message}")
-    };
-    progress::above(|| {
-        let mut ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*ended {
-            *ended = level == "CRITICAL";
-            // A closed stderr must not end a run that still delivers records.
-            let _ = writeln!(std::io::stderr().lock(), "{line}");
+/// A line of the log.
+#[derive(Default)]
+struct Line<'a> {
+    level: &'static str,
+    message: String,
+    /// The stream that the line is about.
+    stream: Option<Cow<'a, str>>,
+    /// A Singer metric, as JSON.
+    metric: Option<Cow<'a, str>>,
+}
+
+impl<'a> Line<'a> {
+    fn new(level: &'static str, message: &str) -> Self {
+        Self {
+            level,
+            message: message.to_owned(),
+            ..Self::default()
         }
-    });
+    }
+
+    /// A line with the stream and the metric that the record's keys `stream`
+    /// and `metric` name.
+    fn of(record: &'a Record) -> Self {
+        let level = match record.level() {
+            log::Level::Error => "ERROR",
+            log::Level::Warn => "WARNING",
+            log::Level::Info => "INFO",
+            log::Level::Debug | log::Level::Trace => "DEBUG",
+        };
+        let value = |key: &str| record.key_values().get(key.into())?.to_cow_str();
+        Self {
+            level,
+            message: record.args().to_string(),
+            stream: value("stream"),
+            metric: value("metric"),
+        }
+    }
+
+    fn print(&self) {
+        // The live lines show the same numbers.
+        if self.metric.is_some() && !is_json() && progress::is_shown() {
+            return;
+        }
+        let line = match is_json() {
+            true => self.structured().to_string(),
+            false => self.text(),
+        };
+        progress::above(|| {
+            let mut ended = ENDED.lock().unwrap_or_else(PoisonError::into_inner);
+            if !*ended {
+                *ended = self.level == "CRITICAL";
+                // A closed stderr must not end a run that still delivers
+                // records.
+                let _ = writeln!(std::io::stderr().lock(), "{line}");
+            }
+        });
+    }
+
+    fn text(&self) -> String {
+        let (level, message) = (self.level, self.message());
+        match &self.metric {
+            Some(metric) => format!("{level} {message}: {metric}"),
+            None => format!("{level} {message}"),
+        }
+    }
+
+    /// The message, which names the stream. A server's text must not control
+    /// the terminal or start a new line, and can be of any length.
+    fn message(&self) -> String {
+        let message = match &self.stream {
+            Some(stream) => format!("stream `{stream}`: {}", self.message),
+            None => self.message.clone(),
+        };
+        let mut message = without_keys(&redact(message.replace(char::is_control, " ")));
+        if let Some((end, _)) = message.char_indices().nth(LONGEST) {
+            message.truncate(end);
+            message.push('…');
+        }
+        message
+    }
+
+    /// The fields of `singer_sdk.logging.StructuredFormatter`.
+    fn structured(&self) -> Value {
+        let thread = std::thread::current();
+        let mut line = json!({
+            "level": self.level.to_lowercase(),
+            "ts": clock::machine().timestamp_micros() as f64 / 1e6,
+            "logger_name": env!("CARGO_PKG_NAME"),
+            "app_name": env!("CARGO_PKG_NAME"),
+            "pid": std::process::id(),
+            "thread_name": thread.name().unwrap_or_default(),
+            "message": self.message(),
+        });
+        let metric = self.metric.as_deref();
+        let metric = metric.and_then(|metric| serde_json::from_str::<Value>(metric).ok());
+        let tags = metric.as_ref().map(|metric| &metric["tags"]);
+        let of_metric = tags.and_then(|tags| tags["stream"].as_str());
+        if let Some(stream) = self.stream.as_deref().or(of_metric) {
+            line["stream_name"] = stream.into();
+        }
+        if let Some(metric) = metric {
+            line["metric_info"] = metric;
+        }
+        line
+    }
 }
 
 /// Removes what may be a key from the addresses in a text: the user name and
@@ -131,42 +208,6 @@ fn without_keys(text: &str) -> String {
     clean + rest
 }
 
-/// The fields of `singer_sdk.logging.StructuredFormatter`.
-fn structured(level: &str, message: &str) -> Value {
-    let thread = std::thread::current();
-    let mut line = json!({
-        "level": level.to_lowercase(),
-        "ts": clock::machine().timestamp_micros() as f64 / 1e6,
-        "logger_name": env!("CARGO_PKG_NAME"),
-        "app_name": env!("CARGO_PKG_NAME"),
-        "pid": std::process::id(),
-        "thread_name": thread.name().unwrap_or_default(),
-        "message": message,
-    });
-    let metric = message
-        .strip_prefix(METRIC)
-        .and_then(|metric| serde_json::from_str::<Value>(metric).ok());
-    let of_metric = |metric: &Value| metric["tags"]["stream"].as_str().map(str::to_owned);
-    let stream = match &metric {
-        Some(metric) => of_metric(metric),
-        None => stream_of(message).map(str::to_owned),
-    };
-    if let Some(metric) = metric {
-        line["message"] = METRIC.trim_end_matches(": ").into();
-        line["metric_info"] = metric;
-    }
-    if let Some(stream) = stream {
-        line["stream_name"] = stream.into();
-    }
-    line
-}
-
-/// The stream that a line is about. Such lines begin with "stream `name`:".
-fn stream_of(message: &str) -> Option<&str> {
-    let (name, _) = message.strip_prefix("stream `")?.split_once("`:")?;
-    Some(name)
-}
-
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata) -> bool {
         metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
@@ -176,13 +217,7 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        let level = match record.level() {
-            log::Level::Error => "ERROR",
-            log::Level::Warn => "WARNING",
-            log::Level::Info => "INFO",
-            log::Level::Debug | log::Level::Trace => "DEBUG",
-        };
-        print(level, &record.args().to_string());
+        Line::of(record).print();
     }
 
     fn flush(&self) {}

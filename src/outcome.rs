@@ -45,7 +45,7 @@ impl Outcome {
             Some(error) => judge(stream, error, records, completed_at),
         };
         metrics::record_count(stream.name, records);
-        log::info!("stream `{}`: {}", stream.name, status.name());
+        log::info!(stream = stream.name; "{}", status.name());
         Self {
             stream,
             records,
@@ -73,7 +73,7 @@ fn judge(
     };
     match completed_at {
         _ if matches!(error, Error::Stopped) => {
-            log::warn!("stream `{name}`: the run ended before it was complete");
+            log::warn!(stream = name; "the run ended before it was complete");
             Status::Failed
         }
         None if lacks && records == 0 => {
@@ -81,18 +81,19 @@ fn judge(
                 Some(401 | 403) => "this token may not read it",
                 _ => "this account doesn't have it",
             };
-            log::warn!("stream `{name}`: {why}: {error}");
+            log::warn!(stream = name; "{why}: {error}");
             Status::Unavailable
         }
         Some(completed_at) if lacks => {
             log::error!(
-                "stream `{name}`: it was complete at {}, but is refused now: {error}",
+                stream = name;
+                "it was complete at {}, but is refused now: {error}",
                 timestamp::format(completed_at)
             );
             Status::Failed
         }
         _ => {
-            log::error!("stream `{name}`: {error}");
+            log::error!(stream = name; "{error}");
             Status::Failed
         }
     }

@@ -290,7 +290,7 @@ fn add_reports(
         if !report.selected {
             let (name, requests) = (report.stream.name, report.requests);
             progress::end(name);
-            log::info!("stream `{name}`: read only to find conversations, {requests} requests");
+            log::info!(stream = name; "read only to find conversations, {requests} requests");
             ended = ended.or(error.filter(Error::ends_run));
             continue;
         }
@@ -449,7 +449,7 @@ fn begin_reports<'a>(
 /// Writes a stream's SCHEMA message, and creates the writer for its records.
 fn begin(run: &Run, selected: Selected, version: Option<i64>) -> Result<RecordWriter> {
     let stream = selected.stream;
-    log::info!("stream `{}`: started", stream.name);
+    log::info!(stream = stream.name; "started");
     let key = stream.replication_key;
     run.output
         .schema(stream.name, &selected.schema, &selected.keys, key)?;

@@ -31,5 +31,6 @@ pub fn record_count(stream: &str, records: u64) {
 }
 
 fn metric(metric: Value) {
-    log::info!("METRIC: {metric}");
+    let metric = metric.to_string();
+    log::info!(metric = metric.as_str(); "METRIC");
 }

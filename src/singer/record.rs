@@ -234,8 +234,8 @@ impl RecordWriter {
                 return;
             }
             log::warn!(
-                "stream `{}`: a record without its key was left out ({} so far)",
-                self.stream,
+                stream = self.stream.as_str();
+                "a record without its key was left out ({} so far)",
                 self.keyless
             );
             return;

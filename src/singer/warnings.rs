@@ -44,7 +44,7 @@ impl Warnings {
     /// Logs a warning, once for each key.
     pub fn once(&mut self, key: &str, message: &str) {
         if self.seen.insert(xxh3_64(key.as_bytes())) {
-            log::warn!("stream `{}`: {message}", self.stream);
+            log::warn!(stream = self.stream.as_str(); "{message}");
         }
     }
 
@@ -85,7 +85,7 @@ impl Warnings {
         self.seen.insert(hash);
         self.names += 1;
         if self.names <= LOGGED {
-            log::warn!("stream `{}`: `{}` {problem}", self.stream, shown(name));
+            log::warn!(stream = self.stream.as_str(); "`{}` {problem}", shown(name));
         }
     }
 }
@@ -100,9 +100,9 @@ impl Drop for Warnings {
                 false => "they are left out, because `_extra` is not selected",
             };
             log::warn!(
-                "stream `{}`: {least}{} more names are not in the schema, or have another type \
-                 there; {fate}",
-                self.stream,
+                stream = self.stream.as_str();
+                "names that are not in the schema, or have another type there: {least}{} more; \
+                 {fate}",
                 self.names - LOGGED
             );
         }

@@ -373,18 +373,19 @@ impl<'a> WalkedStream<'a> {
     /// alone, if it isn't complete. `is_cut_short` means that something ended
     /// all streams.
     pub fn close(self, is_cut_short: bool) -> Option<Error> {
-        let stream = format!("stream `{}`", self.name());
+        let stream = self.name();
         if self.userless > 0 {
             let userless = counted(self.userless, "conversation");
-            log::warn!("{stream}: {userless} without a user");
+            log::warn!(stream; "{userless} without a user");
         }
         if self.gone > 0 {
             let gone = counted(self.gone, "conversation");
-            log::warn!("{stream}: {gone} no longer found (404 or 410)");
+            log::warn!(stream; "{gone} no longer found (404 or 410)");
         }
         if self.silent > 0 {
             log::warn!(
-                "{stream}: messages not found (404 or 410) for {}; a run a day later requests them \
+                stream;
+                "messages not found (404 or 410) for {}; a run a day later requests them \
                  again",
                 counted(self.silent, "conversation")
             );
@@ -399,7 +400,8 @@ impl<'a> WalkedStream<'a> {
         let last = Box::new(self.last_miss.unwrap_or(Error::Stopped));
         if let Some(children) = known {
             log::warn!(
-                "{stream}: {children} still can't be read, as in an earlier run; each run tries \
+                stream;
+                "{children} still can't be read, as in an earlier run; each run tries \
                  them again; the last answer: {last}"
             );
         }

@@ -51,8 +51,8 @@ pub fn extract(stream_run: &mut StreamRun) -> Result<()> {
     let queries = queries(settings);
     if queries.is_empty() {
         log::warn!(
-            "stream `{stream}`: the settings `metrics` and `metrics_group_by` leave nothing to \
-             request"
+            stream;
+            "the settings `metrics` and `metrics_group_by` leave nothing to request"
         );
         return Ok(());
     }
@@ -208,9 +208,9 @@ impl<'a> HistoricalReading<'a> {
         self.reach = None;
         if let Some((to, error)) = self.writing.cut.take() {
             log::warn!(
-                "stream `{}`: what earlier runs could not read from before {} is lost: the API \
-                 doesn't answer that far back ({error})",
-                self.writing.sink.stream.name,
+                stream = self.writing.sink.stream.name;
+                "what earlier runs could not read from before {} is lost: the API doesn't answer \
+                 that far back ({error})",
                 timestamp::format(to)
             );
         }
@@ -365,8 +365,8 @@ impl Writing<'_> {
                     _ => "",
                 };
                 log::warn!(
-                    "stream `{stream}`: the API doesn't answer that far back: {from} to {} is \
-                     left out{hint} ({error})",
+                    stream;
+                    "the API doesn't answer that far back: {from} to {} is left out{hint} ({error})",
                     timestamp::format(*to)
                 );
             }
@@ -375,8 +375,9 @@ impl Writing<'_> {
                 let to = self.oldest.unwrap_or(new.to());
                 if complete && to > new.from() {
                     log::warn!(
-                        "stream `{stream}`: the API has no values from {from} to {}: either it \
-                         keeps none that old, or nothing happened",
+                        stream;
+                        "the API has no values from {from} to {}: either it keeps none that old, \
+                         or nothing happened",
                         timestamp::format(to)
                     );
                 }

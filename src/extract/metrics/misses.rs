@@ -154,10 +154,7 @@ impl Misses {
     }
 
     fn note_odd(&mut self, question: &str, error: Error) {
-        log::warn!(
-            "stream `{}`: {question} can't be read: {error}",
-            self.stream
-        );
+        log::warn!(stream = self.stream; "{question} can't be read: {error}");
         self.odd += 1;
         self.first_odd.get_or_insert(error);
     }
@@ -176,8 +173,10 @@ impl Misses {
         }
         for (metric, error) in self.refused.drain(..) {
             if self.warned.insert(metric) {
-                let stream = self.stream;
-                log::warn!("stream `{stream}`: `{metric}` is left out, at least in part: {error}");
+                log::warn!(
+                    stream = self.stream;
+                    "`{metric}` is left out, at least in part: {error}"
+                );
             }
         }
         Ok(())
