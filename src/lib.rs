@@ -17,6 +17,8 @@ mod json;
 mod logging;
 mod outcome;
 mod progress;
+#[cfg(test)]
+mod properties;
 mod secret;
 mod select;
 mod singer;

@@ -4,9 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -165,7 +163,8 @@ impl<'a> Visitor<'a> for PageVisitor<'a> {
         let mut records = None;
         let mut found = FoundRecords::default();
         let mut problem = None;
-        while let Some(name) = map.next_key::<String>()? {
+        while let Some(name) = map.next_key::<&RawValue>()? {
+            let name = json::text(name.get());
             match self.shape {
                 Shape::List(list) if list == name => {
                     records = map.next_value_seed(RecordList(self.body))?;
@@ -173,20 +172,16 @@ impl<'a> Visitor<'a> for PageVisitor<'a> {
                 Shape::Single(wrapper) if wrapper == name => {
                     records = Some(self.single(map.next_value::<&RawValue>()?.get())?);
                 }
-                _ => match name.as_str() {
-                    "pagination" => {
-                        found.pagination = Some(read_pagination(map.next_value()?));
+                _ => {
+                    let json = map.next_value::<&RawValue>()?.get();
+                    match name.as_ref() {
+                        "pagination" => found.pagination = Some(read_pagination(&value(json))),
+                        "link" => found.has_next |= is_link(&value(json)),
+                        "links" => found.has_next |= is_link(&value(json)["next_page"]),
+                        "message" | "error_message" => problem = Some(json),
+                        _ => {}
                     }
-                    "link" => found.has_next |= is_link(&map.next_value()?),
-                    "links" => {
-                        let links: Value = map.next_value()?;
-                        found.has_next |= is_link(&links["next_page"]);
-                    }
-                    "message" | "error_message" => problem = Some(map.next_value::<Value>()?),
-                    _ => {
-                        map.next_value::<IgnoredAny>()?;
-                    }
-                },
+                }
             }
         }
         let records = match (records, self.shape) {
@@ -234,12 +229,18 @@ impl<'a> Visitor<'a> for RecordList<'a> {
     }
 }
 
+/// A value beside the records. One that can't be represented, such as a half of
+/// a surrogate pair, is null.
+fn value(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
 fn is_link(value: &Value) -> bool {
     value["href"].as_str().is_some_and(|href| !href.is_empty())
 }
 
 /// Numbers may be sent as strings.
-fn read_pagination(value: Value) -> Pagination {
+fn read_pagination(value: &Value) -> Pagination {
     let number = |name: &str| match &value[name] {
         Value::String(text) => text.parse().ok(),
         number => number.as_u64(),
