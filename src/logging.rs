@@ -60,12 +60,12 @@ pub fn is_json() -> bool {
 /// Prints the line that ends a failed run. It is shown at every log level, and
 /// no line follows it.
 pub fn critical(message: &str) {
-    Line::new("CRITICAL", message).print();
+    LogLine::new("CRITICAL", message).print();
 }
 
 /// Prints a warning before the log level is known.
 pub fn warning(message: &str) {
-    Line::new("WARNING", message).print();
+    LogLine::new("WARNING", message).print();
 }
 
 /// JSON, if the log configuration in the environment asks for it. A file in
@@ -84,7 +84,7 @@ fn format_of_environment() -> LogFormat {
 
 /// A line of the log.
 #[derive(Default)]
-struct Line<'a> {
+struct LogLine<'a> {
     level: &'static str,
     message: String,
     /// The stream that the line is about.
@@ -93,7 +93,7 @@ struct Line<'a> {
     metric: Option<Cow<'a, str>>,
 }
 
-impl<'a> Line<'a> {
+impl<'a> LogLine<'a> {
     fn new(level: &'static str, message: &str) -> Self {
         Self {
             level,
@@ -217,7 +217,7 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) {
             return;
         }
-        Line::of(record).print();
+        LogLine::of(record).print();
     }
 
     fn flush(&self) {}

@@ -2,7 +2,7 @@
 //!
 //! The API has no list of conversations. Depending on the [`plan`], they are
 //! found through the users ([`walk`]) or the raw reports ([`changed`]).
-//! [`fetch`] reads each conversation once. [`lane`] writes the records of a
+//! [`fetch`] reads each conversation once. [`walked_stream`] writes the records of a
 //! stream. [`progress`] keeps the position of the walk in the bookmarks, and
 //! [`children`] the users and conversations that can't be read, which
 //! [`missing`] handles. [`news`] measures what the reports miss.

@@ -1,6 +1,6 @@
 //! Raw reports: jobs that the server processes, with CSV files as their result.
 //!
-//! [`plan`] cuts the time of a stream into windows, and [`slots`] matches these
+//! [`windows`] cuts the time of a stream into windows, and [`slots`] matches these
 //! with the jobs of earlier runs. [`lane`] tracks the progress of each window.
 //! [`schedule`] decides which stream is next. [`engine`] has the reports
 //! requested and polled ([`asking`]) and downloaded ([`download`]). [`rows`]
@@ -10,7 +10,7 @@
 //! based on its [`quotes`], and then to write its [rows](csv_rows). The
 //! [`layout`] maps their [`columns`] to properties. Each row gets an id
 //! computed from its [`identity`]. [`repeats`] numbers rows with the same
-//! identity, with a [`filter`] and a [`tally`] to limit the memory.
+//! identity, with a [`filter`] and a [`hash_tally`] to limit the memory.
 
 mod asking;
 mod check;
