@@ -196,10 +196,11 @@ fn any_stable_order_costs_the_same() {
             .succeed();
         assert_complete(&sandbox, "users", run.records("users"));
         assert_eq!(run.records("users").len(), 500);
-        // One page for each 25, and one for the time within the lookback.
+        // One page for each 25, one after the last, which is full, and one for
+        // the time within the lookback.
         assert_eq!(
             sandbox.count("users"),
-            500 / 25 + 1,
+            500 / 25 + 2,
             "{order:?} {descending}"
         );
         assert_eq!(

@@ -74,6 +74,7 @@ fn read(
         key,
         paged: source.paged,
         ask: &ask,
+        page_size: settings.page_size,
         workers: settings.concurrency,
     };
     let mut last: Option<ListReading> = None;

@@ -32,6 +32,8 @@ pub struct Pager<'a> {
     pub paged: bool,
     /// Requests a page, counted from 1.
     pub ask: &'a (dyn Fn(u64) -> Result<Page> + Sync),
+    /// The number of records requested for a page.
+    pub page_size: u32,
     /// How many pages to request at once, once it is known that they exist.
     pub workers: usize,
 }
@@ -150,7 +152,11 @@ impl Pager<'_> {
             // Announced pages are read ahead: a few at first, and more as the
             // list goes on. A page with room for more records contradicts
             // them, so nothing is read ahead after it.
-            ahead = if progress.has_room { 1 } else { 2 * ahead };
+            ahead = if progress.has_room {
+                1
+            } else {
+                (2 * ahead).min(MOST_PAGES)
+            };
             let last = progress.announced.unwrap_or(0).min(number - 1 + ahead);
             let last = last.clamp(number, MOST_PAGES);
             let outcome = in_order(
@@ -186,9 +192,19 @@ impl Pager<'_> {
         let pagination = page.pagination.unwrap_or_default();
         let pages = pagination.pages().unwrap_or(1);
         match pagination.total_items {
-            Some(total) => total == length && pages <= 1 && !page.has_next && !counts_itself(page),
+            Some(total) => total == length && pages <= 1 && !page.has_next && !self.is_full(page),
             None => (length == 0 || length < longest) && pages <= 1 && !page.has_next,
         }
+    }
+
+    /// Whether a page is full. More records may follow it, even if the total is
+    /// reached: the API may count the page instead of the list, or count only
+    /// up to some limit. Without pagination data, other rules apply.
+    fn is_full(&self, page: &Page) -> bool {
+        page.pagination.is_some_and(|pagination| {
+            let size = pagination.items_per_page;
+            page.len() as u64 >= size.unwrap_or(u64::from(self.page_size)).max(1)
+        })
     }
 }
 
@@ -245,7 +261,7 @@ impl ListProgress<'_> {
             _ => 0,
         };
         (self.first, self.last) = (if number == 1 { length } else { self.first }, length);
-        (self.last_ids, self.has_next) = (ids, page.has_next || counts_itself(&page));
+        (self.last_ids, self.has_next) = (ids, page.has_next || self.pager.is_full(&page));
         each(page)?;
         // If the order of the list changes, its last page is repeated in
         // another order.
@@ -314,15 +330,6 @@ impl ListProgress<'_> {
     fn doubt(&mut self, reason: &'static str) {
         self.reading.doubt.get_or_insert(reason);
     }
-}
-
-/// Whether a full page gives its own length as the total. Either the list ends
-/// exactly here, or the API counts the page instead of the list.
-fn counts_itself(page: &Page) -> bool {
-    let length = Some(page.len() as u64);
-    page.pagination.is_some_and(|pagination| {
-        pagination.total_items == length && pagination.items_per_page == length
-    })
 }
 
 /// Whether the error can be the answer to a request for a single page.

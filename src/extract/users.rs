@@ -387,6 +387,7 @@ impl<'a> Users<'a> {
             key: "id",
             paged: true,
             ask,
+            page_size: self.page_size,
             workers: self.workers,
         }
     }

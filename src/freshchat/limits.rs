@@ -241,11 +241,13 @@ impl Drop for Permit<'_> {
     }
 }
 
+/// The hourly limit in the headers. A limit of zero or less means none.
 fn hourly_limit(headers: &HeaderMap) -> Option<HourlyLimit> {
-    Some(HourlyLimit {
+    let hourly = HourlyLimit {
         limit: number(headers, "x-ratelimit-limit")?,
         remaining: number(headers, "x-ratelimit-remaining")?,
-    })
+    };
+    (hourly.limit > 0.0).then_some(hourly)
 }
 
 /// The wait that an answer asks for: `Retry-After` (seconds or a date), or else
@@ -385,6 +387,19 @@ mod tests {
         assert!(affordable());
         answer("8");
         assert!(affordable());
+    }
+
+    #[test]
+    fn a_limit_of_nothing_is_none() {
+        let limits = limits(4, 25.0);
+        for limit in ["-1", "0"] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-ratelimit-limit", limit.parse().unwrap());
+            headers.insert("x-ratelimit-remaining", limit.parse().unwrap());
+            limits.observe(&headers);
+        }
+        assert_eq!(limits.hourly(), None);
+        assert_eq!(limits.lock().closed_until, None);
     }
 
     #[test]
