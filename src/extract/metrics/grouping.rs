@@ -221,13 +221,12 @@ impl<'a> Groups<'a> {
         {
             return Ok(Err(error));
         }
+        // What a refused id has is still missing, so a later run asks again.
+        if let Some((_, error)) = refused.iter().find(|(id, _)| halves(id).is_none()) {
+            return Ok(give_up(so_far, error.clone()));
+        }
         if !refused.is_empty() {
             self.set_portions(group_by, accepted);
-            for (id, error) in refused.iter().filter(|(id, _)| halves(id).is_none()) {
-                log::warn!(
-                    "metrics: Freshchat refuses `filter_by` {id}, which has no values: {error}"
-                );
-            }
         }
         Ok(Ok(so_far.unwrap_or_else(MetricRows::new)))
     }
